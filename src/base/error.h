@@ -1,0 +1,49 @@
+/* What the floors above may do with an error beyond <yoke/base.h>: static errors, details, identity. */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#include <yoke/base.h>
+
+/* The one Cancelled without a reason, and the one error of kind YOKE_NO_MEMORY: static, freeing is a no-op. */
+extern yoke_error *const error_cancelled;
+extern yoke_error *const error_no_memory;
+
+/* As yoke_raise, but kind YOKE_CANCELLED is allowed: for cancel scopes alone. */
+yoke_error *error_make_cancelled(const char *fmt, ...) YOKE_PRINTF(1, 2);
+
+/*
+ * Details that a floor hangs on an error (a relayed error's source, a crash's backtrace). `ops` identifies the floor:
+ * error_details returns `data` only for the same ops. Freed with the error. Static errors take none: `data` is freed.
+ */
+struct error_details_ops {
+    void (*free)(void *data);
+    /* Prints more lines for a person, each through `line(out, ...)`; may be NULL. */
+    void (*print)(const void *data, void (*line)(void *out, const char *text), void *out);
+};
+void error_set_details(yoke_error *e, const struct error_details_ops *ops, void *data);
+void *error_details(const yoke_error *e, const struct error_details_ops *ops);
+
+/* Replace where the error says it was raised (an error that came over the wire); NULL leaves a part as it is. */
+void error_set_place(yoke_error *e, const char *file, int line, const char *function, const char *actor,
+                     const char *task);
+/* A backtrace text of several lines, printed under the error. Copied. */
+void error_set_backtrace(yoke_error *e, const char *text);
+const char *error_backtrace(const yoke_error *e); /* or NULL */
+/* The members of a group are handed to the caller one by one, the group is freed. Returns NULL when empty. */
+yoke_error *error_take_member(yoke_error *group, size_t i);
+
+/*
+ * Who speaks: asked for when an error is raised or a record is logged on this thread. A floor above sets it for its thread
+ * while it runs; the texts must live as long as it is set. NULL functions give "".
+ */
+struct error_identity {
+    const char *(*actor)(void *arg);
+    const char *(*task)(void *arg);
+    void *arg;
+};
+/* Sets the thread's identity and returns the earlier one (NULL at first). */
+const struct error_identity *error_identity_set(const struct error_identity *identity);
+const char *error_identity_actor(void);
+const char *error_identity_task(void);
+
+#endif

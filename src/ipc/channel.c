@@ -1,0 +1,361 @@
+#include "ipc/channel.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+YOKE_ERROR_KIND(YOKE_TRANSPORT_CLOSED, "yoke.TransportClosed", NULL);
+
+enum { HEADER_BYTES = 4 };
+
+/* ---- errors ---- */
+
+static void peer_free(void *data)
+{
+    memory_free(data);
+}
+
+static const struct error_details_ops peer_details = {.free = peer_free};
+
+const yoke_uid *channel_error_peer(const yoke_error *e)
+{
+    return error_details(e, &peer_details);
+}
+
+static yoke_error *closed_error(struct channel *c, const char *how)
+{
+    yoke_error *e = yoke_raise(&YOKE_TRANSPORT_CLOSED, "the channel to actor `%s` (pid %lld) is closed: %s", c->peer.name,
+                               (long long)c->peer_pid, how);
+    yoke_uid *peer = memory_alloc(sizeof *peer);
+    if (peer) {
+        *peer = c->peer;
+        error_set_details(e, &peer_details, peer);
+    }
+    return e;
+}
+
+yoke_error *channel_broken(struct channel *c)
+{
+    if (c->broken)
+        return yoke_error_dup(c->broken);
+    return closed_error(c, "closed by this side");
+}
+
+void channel_break(struct channel *c, yoke_error *e)
+{
+    if (c->broken || c->closed) {
+        yoke_error_free(e);
+        return;
+    }
+    c->broken = e;
+    while (!list_empty(&c->senders))
+        wake_first(&c->senders, yoke_error_dup(e));
+    yoke_event_set(&c->drained);
+    if (c->watch.reader || c->watch.writer)
+        poll_watch_close(&c->watch);
+}
+
+/* ---- open and close ---- */
+
+static void flush_hook(struct pass_hook *hook);
+
+yoke_error *channel_open(struct channel **channel, int fd, const struct transport *transport,
+                         const struct msg_limits *limits)
+{
+    *channel = NULL;
+    struct channel *c = memory_calloc(1, sizeof *c);
+    if (!c) {
+        close(fd);
+        return yoke_raise(&YOKE_NO_MEMORY, "a channel");
+    }
+    c->fd = fd;
+    c->transport = transport;
+    c->limits = limits ? *limits : msg_limits_default;
+    c->scheduler = scheduler_here;
+    strcpy(c->peer.name, "?");
+    list_init(&c->senders);
+    yoke_event_init(&c->drained);
+    c->flush.fn = flush_hook;
+    c->written_in_pass = UINT64_MAX;
+    yoke_error *e = poll_watch_open(&c->watch, fd);
+    if (e) {
+        close(fd);
+        memory_free(c);
+        return e;
+    }
+    *channel = c;
+    return NULL;
+}
+
+static void free_channel(struct channel *c)
+{
+    yoke_error_free(c->broken);
+    buffer_free(&c->in);
+    buffer_free(&c->out);
+    memory_free(c);
+}
+
+void channel_close(struct channel *c)
+{
+    if (!c || c->closed)
+        return;
+    if (!c->broken)
+        channel_break(c, closed_error(c, "closed by this side"));
+    c->closed = true;
+    pass_hook_unset(&c->flush);
+    poll_watch_close(&c->watch);
+    close(c->fd);
+    c->fd = -1;
+    if (!c->flushing)
+        free_channel(c); /* else the channel's own task does it, woken by the closed watch */
+}
+
+/* ---- sending ---- */
+
+static void wake_senders(struct channel *c)
+{
+    if (buffer_size(&c->out) <= CHANNEL_HIGH_WATER / 2)
+        while (wake_first(&c->senders, NULL))
+            ;
+    if (!buffer_size(&c->out))
+        yoke_event_set(&c->drained);
+}
+
+/* Writes what the socket takes. True: nothing is left, or the channel is broken. */
+static bool write_out(struct channel *c)
+{
+    while (!c->broken && buffer_size(&c->out)) {
+        size_t count = buffer_size(&c->out);
+        ssize_t n = c->transport->write(c->fd, buffer_begin(&c->out), count);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return false;
+        if (n < 0) {
+            char how[128];
+            snprintf(how, sizeof how, "writing failed: %s", strerror(errno));
+            channel_break(c, closed_error(c, how));
+            return true;
+        }
+        c->bytes_out += (size_t)n;
+        buffer_consume(&c->out, (size_t)n);
+        wake_senders(c);
+        if ((size_t)n < count)
+            return false; /* less than asked: the socket is full, and its next edge will come */
+    }
+    buffer_shrink(&c->out, 4 * CHANNEL_READ_BYTES);
+    return true;
+}
+
+/* The channel's own task: writes on whenever the socket has room again, till nothing is left. */
+static yoke_error *flush_task(void *arg)
+{
+    struct channel *c = arg;
+    yoke_scope shield;
+    yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
+    bool done = e != NULL;
+    while (!done && !c->closed) {
+        yoke_error *waited = poll_watch_writable(&c->watch);
+        done = waited != NULL || write_out(c);
+        yoke_error_free(waited);
+    }
+    if (!e)
+        e = yoke_scope_close(&shield, NULL);
+    c->flushing = false;
+    if (c->closed)
+        free_channel(c);
+    return e;
+}
+
+static void flush(struct channel *c)
+{
+    if (c->flushing || c->broken)
+        return;
+    c->written_in_pass = c->scheduler->passes;
+    /* The edge of a socket that takes more is remembered by the watch; it is stale before a write that finds it full. */
+    c->watch.writable = false;
+    if (write_out(c))
+        return;
+    yoke_error *e = yoke_spawn_system(flush_task, c);
+    if (!e)
+        c->flushing = true;
+    else
+        channel_break(c, e);
+}
+
+static void flush_hook(struct pass_hook *hook)
+{
+    flush(container_of(hook, struct channel, flush));
+}
+
+static yoke_error *queue_frame(struct channel *c, const struct msg *m)
+{
+    if (c->broken || c->closed)
+        return channel_broken(c);
+    YOKE_TRY(msg_encode(&c->out, m, &c->limits));
+    c->drained.set = false;
+    c->frames_out++;
+    if (c->flushing)
+        return NULL;
+    if (c->written_in_pass != c->scheduler->passes || buffer_size(&c->out) >= CHANNEL_CORK_BYTES)
+        flush(c);
+    else
+        pass_hook_set(c->scheduler, &c->flush);
+    return NULL;
+}
+
+yoke_error *channel_post(struct channel *c, const struct msg *m)
+{
+    return queue_frame(c, m);
+}
+
+yoke_error *channel_send(struct channel *c, const struct msg *m)
+{
+    yoke_task *task = task_here();
+    if (!task)
+        return task_outside("channel_send");
+    YOKE_TRY(task_operation(task));
+    while (buffer_size(&c->out) > CHANNEL_HIGH_WATER && !c->broken && !c->closed) {
+        if (task_has_news(task))
+            return task_news(task);
+        YOKE_TRY(wait_in(&c->senders, NULL));
+    }
+    return queue_frame(c, m);
+}
+
+yoke_error *channel_drain(struct channel *c)
+{
+    if (!c->flushing && !c->broken && !c->closed)
+        flush(c);
+    if (!buffer_size(&c->out) || c->broken)
+        return yoke_checkpoint();
+    return yoke_event_wait(&c->drained);
+}
+
+/* ---- receiving ---- */
+
+static size_t frame_length(const uint8_t *header)
+{
+    return (size_t)header[0] | (size_t)header[1] << 8 | (size_t)header[2] << 16 | (size_t)header[3] << 24;
+}
+
+/* The number of bytes that the next frame still lacks; 0: it is whole. More at a time when little is known. */
+static yoke_error *bytes_lacking(struct channel *c, size_t *lacking)
+{
+    size_t have = buffer_size(&c->in);
+    if (have < HEADER_BYTES) {
+        *lacking = HEADER_BYTES - have;
+        return NULL;
+    }
+    size_t length = frame_length(buffer_begin(&c->in));
+    if (length > c->limits.frame_bytes)
+        return yoke_raise(&YOKE_PROTOCOL, "a frame of %zu bytes is over the limit of %zu", length, c->limits.frame_bytes);
+    *lacking = have - HEADER_BYTES >= length ? 0 : length - (have - HEADER_BYTES);
+    return NULL;
+}
+
+static yoke_error *end_of_file(struct channel *c)
+{
+    size_t have = buffer_size(&c->in);
+    c->ended_by_peer = true;
+    if (!have)
+        return closed_error(c, "the peer closed it");
+    char how[96];
+    if (have < HEADER_BYTES)
+        snprintf(how, sizeof how, "it ended in the middle of a frame's length: %zu of 4 bytes", have);
+    else
+        snprintf(how, sizeof how, "it ended in the middle of a frame: %zu of %zu bytes", have - HEADER_BYTES,
+                 frame_length(buffer_begin(&c->in)));
+    return closed_error(c, how);
+}
+
+/*
+ * Reads once, as much as there is; waits when there is nothing. Memory grows with the bytes that came, not with the length announced. A read
+ * that gave less than there was room for has emptied the socket (epoll(7)), so the next begins with the wait: a system call less a message.
+ */
+static yoke_error *read_more(struct channel *c)
+{
+    if (c->exhausted) {
+        YOKE_TRY(poll_watch_readable(&c->watch));
+        c->exhausted = false;
+    }
+    if (!buffer_reserve(&c->in, CHANNEL_READ_BYTES))
+        return yoke_raise(&YOKE_NO_MEMORY, "receiving from actor `%s`", c->peer.name);
+    size_t room = c->in.capacity - c->in.end;
+    ssize_t n = c->transport->read(c->fd, c->in.data + c->in.end, room);
+    if (n > 0) {
+        c->in.end += (size_t)n;
+        c->exhausted = (size_t)n < room;
+        c->bytes_in += (size_t)n;
+        return NULL;
+    }
+    if (n == 0)
+        return end_of_file(c);
+    if (errno == EINTR)
+        return NULL;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        c->exhausted = true;
+        return NULL;
+    }
+    char how[128];
+    snprintf(how, sizeof how, "reading failed: %s", strerror(errno));
+    return closed_error(c, how);
+}
+
+static yoke_error *protocol_error(struct channel *c, yoke_error *cause)
+{
+    yoke_log(YOKE_WARNING, "actor `%s` (pid %lld) broke the protocol, its channel is closed: %s", c->peer.name,
+             (long long)c->peer_pid, yoke_error_message(cause));
+    yoke_error *e = closed_error(c, yoke_error_message(cause));
+    yoke_error_free(cause);
+    return e;
+}
+
+static yoke_error *receive(struct channel *c, struct msg *m)
+{
+    if (c->frame_left) {
+        buffer_consume(&c->in, c->frame_left);
+        c->frame_left = 0;
+        if (!buffer_size(&c->in))
+            buffer_shrink(&c->in, 4 * CHANNEL_READ_BYTES);
+    }
+    for (;;) {
+        size_t lacking;
+        yoke_error *e = bytes_lacking(c, &lacking);
+        if (e)
+            return protocol_error(c, e);
+        if (!lacking)
+            break;
+        YOKE_TRY(read_more(c));
+    }
+    size_t length = frame_length(buffer_begin(&c->in));
+    yoke_error *e = msg_decode(buffer_begin(&c->in) + HEADER_BYTES, length, &c->limits, m);
+    if (e)
+        return protocol_error(c, e);
+    c->frame_left = HEADER_BYTES + length;
+    c->frames_in++;
+    return NULL;
+}
+
+yoke_error *channel_receive(struct channel *c, struct msg *m)
+{
+    yoke_task *task = task_here();
+    if (!task)
+        return task_outside("channel_receive");
+    if (c->broken || c->closed)
+        return channel_broken(c);
+    YOKE_TRY(task_operation(task));
+    yoke_error *e = receive(c, m);
+    if (!e)
+        return NULL;
+    if (c->broken) { /* broken or closed while we waited: that is the reason, not our woken wait */
+        yoke_error_free(e);
+        return channel_broken(c);
+    }
+    if (yoke_error_is_cancelled(e))
+        return e;
+    channel_break(c, e);
+    return channel_broken(c);
+}

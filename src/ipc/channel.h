@@ -1,0 +1,75 @@
+/*
+ * A channel: frames of messages over a connected descriptor, both ways.
+ *
+ * Sending. A frame is appended to the outgoing bytes as a whole, and so is never torn by a cancellation. The first one of a batch is
+ * written at once; those that the same batch sends after it wait for the next pass and leave in one write, or earlier when enough has gathered.
+ * What the socket does not take is written by a task of the channel's own when it can. A sender waits while more than
+ * CHANNEL_HIGH_WATER bytes are queued; the runtime's own answers never wait (channel_post).
+ *
+ * Receiving. One task reads as much as there is and is handed message by message, decoded in place.
+ *
+ * A channel that broke stays broken: each later call returns an error of kind YOKE_TRANSPORT_CLOSED that names the peer and the reason.
+ */
+#ifndef IPC_CHANNEL_H
+#define IPC_CHANNEL_H
+
+#include "ipc/transport.h"
+#include "msg/uid.h"
+#include "msg/wire.h"
+#include "task/poller.h"
+#include "task/task.h"
+
+#include <yoke/ipc.h>
+
+enum { CHANNEL_HIGH_WATER = 1 << 18, CHANNEL_CORK_BYTES = 1 << 15, CHANNEL_READ_BYTES = 1 << 16 };
+
+struct channel {
+    int fd;
+    const struct transport *transport;
+    struct poll_watch watch;
+    struct msg_limits limits;
+    struct scheduler *scheduler;
+
+    yoke_uid peer; /* from the handshake; the name is "?" before it */
+    int64_t peer_pid;
+    bool peer_is_yoke;
+
+    struct buffer in;
+    bool exhausted;    /* the last read took all there was: the next one waits for an edge first */
+    size_t frame_left; /* of the message handed out last: consumed by the next receive */
+    struct buffer out;
+    uint64_t written_in_pass;
+    struct pass_hook flush;
+    bool flushing; /* the channel's own task waits for the socket */
+    list senders;  /* waiting for room */
+    yoke_event drained;
+
+    yoke_error *broken;
+    bool closed, ended_by_peer;
+    uint64_t frames_in, frames_out, bytes_in, bytes_out;
+};
+
+/* Takes `fd` (non-blocking; closed by channel_close, also when this fails). limits NULL: the defaults. */
+YOKE_MUST_USE yoke_error *channel_open(struct channel **channel, int fd, const struct transport *transport,
+                                       const struct msg_limits *limits);
+/* Sends a message. Checkpoint: a cancellation comes before the frame is queued, or not at all. */
+YOKE_MUST_USE yoke_error *channel_send(struct channel *c, const struct msg *m);
+/* The same without waiting, ever. For the runtime's answers. Not a checkpoint. */
+YOKE_MUST_USE yoke_error *channel_post(struct channel *c, const struct msg *m);
+/*
+ * The next message; its views are valid till the next call. Checkpoint. End of file between two frames: YOKE_TRANSPORT_CLOSED with
+ * ended_by_peer set. Whatever breaks the protocol breaks the channel.
+ */
+YOKE_MUST_USE yoke_error *channel_receive(struct channel *c, struct msg *m);
+/* Breaks the channel for `e` (ownership passes): waiting senders and the receiver are woken with it. The first reason stays. */
+void channel_break(struct channel *c, yoke_error *e);
+/* Waits till all that was sent has gone to the socket. Checkpoint. */
+YOKE_MUST_USE yoke_error *channel_drain(struct channel *c);
+/* Closes the descriptor; NULL is fine. The struct must have no task in a call of it but the channel's own. */
+void channel_close(struct channel *c);
+/* The error for a call on the broken channel; a copy. */
+yoke_error *channel_broken(struct channel *c);
+/* The peer that an error of kind YOKE_TRANSPORT_CLOSED speaks of, or NULL. */
+const yoke_uid *channel_error_peer(const yoke_error *e);
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * Nurseries. A nursery is a scope, a list of children, and the errors that came back. Its close waits, undisturbed, for the last child: the
+ * cancellation that arrives meanwhile reaches the children, and comes back through them.
+ */
+#include "base/die.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "task/task.h"
+
+#include <string.h>
+
+yoke_error *yoke_nursery_open_at(const char *file, int line, yoke_nursery *n)
+{
+    YOKE_TRY(yoke_scope_open_at(file, line, &n->scope, NULL));
+    n->scope.is_nursery = true;
+    list_init(&n->children);
+    n->closer = NULL;
+    n->errors = NULL;
+    n->error_count = n->error_room = 0;
+    n->cancelled = NULL;
+    n->closing = n->closed = false;
+    return NULL;
+}
+
+yoke_scope *yoke_nursery_scope(yoke_nursery *n)
+{
+    return &n->scope;
+}
+
+void yoke_nursery_cancel(yoke_nursery *n, const char *why)
+{
+    yoke_scope_cancel(&n->scope, why);
+}
+
+/* One Cancelled stands for all: a hundred thousand cancelled children are no hundred thousand members. */
+static void keep_cancelled(yoke_nursery *n, yoke_error *e)
+{
+    if (n->cancelled)
+        yoke_error_free(e);
+    else
+        n->cancelled = e;
+}
+
+static void keep_error(yoke_nursery *n, yoke_error *e)
+{
+    if (n->error_count == n->error_room) {
+        size_t room = n->error_room ? 2 * n->error_room : 4;
+        yoke_error **grown = memory_realloc(n->errors, room * sizeof *grown);
+        if (!grown) {
+            /* No room in the list: the errors so far become one, and if even that fails the first one stays the truth. */
+            if (n->error_count)
+                n->errors[n->error_count - 1] = yoke_error_join(n->errors[n->error_count - 1], e);
+            else
+                keep_cancelled(n, e);
+            return;
+        }
+        n->errors = grown;
+        n->error_room = room;
+    }
+    n->errors[n->error_count++] = e;
+}
+
+void nursery_add_error(yoke_nursery *n, yoke_error *e)
+{
+    if (!e)
+        return;
+    if (yoke_error_is_cancelled(e)) {
+        keep_cancelled(n, e);
+        scope_cancel_with(&n->scope, NULL);
+        return;
+    }
+    keep_error(n, e);
+    if (!n->scope.cancel_called)
+        scope_cancel_with(&n->scope, error_make_cancelled("cancelled: a task of the nursery failed: %s",
+                                                          yoke_error_message(e)));
+}
+
+void nursery_child_ended(yoke_nursery *n, yoke_error *e)
+{
+    nursery_add_error(n, e);
+    if (n->closer && list_empty(&n->children)) {
+        yoke_task *closer = n->closer;
+        n->closer = NULL;
+        yoke_reschedule(closer, NULL);
+    }
+}
+
+/* Real errors as a group, with a Cancelled as its last member; a Cancelled alone goes as it is. What is this scope's own is then absorbed. */
+static yoke_error *remains(yoke_nursery *n)
+{
+    yoke_error *e = n->cancelled;
+    n->cancelled = NULL;
+    if (n->error_count) {
+        if (e)
+            keep_error(n, e);
+        e = yoke_error_group(n->errors, n->error_count, "tasks of a nursery failed");
+    }
+    memory_free(n->errors);
+    n->errors = NULL;
+    n->error_count = n->error_room = 0;
+    return yoke_scope_close(&n->scope, e);
+}
+
+/*
+ * While close waits, a cancellation is the children's business: it comes back through them, and close makes none of its own. Ctrl-c is an
+ * error like the body's.
+ */
+static enum yoke_abort keep_waiting(yoke_task *task, void *arg)
+{
+    if (task->interrupts)
+        nursery_add_error(arg, task_news(task));
+    task->abort = keep_waiting;
+    return YOKE_ABORT_REFUSED;
+}
+
+yoke_error *yoke_nursery_close(yoke_nursery *n, yoke_error *e)
+{
+    yoke_task *task = task_here();
+    if (!task)
+        die("a nursery is closed outside of a task");
+    if (task->scope != &n->scope || n->scope.owner != task)
+        return yoke_scope_close(&n->scope, e); /* dies, and says of what */
+    nursery_add_error(n, e);
+    n->closing = true;
+    if (list_empty(&n->children))
+        task_yield(task);
+    while (!list_empty(&n->children)) {
+        if (task->interrupts)
+            nursery_add_error(n, task_news(task));
+        n->closer = task;
+        yoke_error *outcome = task_park(task, keep_waiting, n);
+        nursery_add_error(n, outcome);
+    }
+    n->closed = true;
+    return remains(n);
+}
+
+yoke_error *yoke_nursery_close_flat(yoke_nursery *n, yoke_error *e)
+{
+    return yoke_error_collapse(yoke_nursery_close(n, e));
+}

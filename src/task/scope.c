@@ -1,0 +1,274 @@
+/*
+ * Cancel scopes. The open scopes of a run form a tree: a scope's parent is the one that was innermost when it was opened, and a task
+ * begins in the scope of its nursery. Each task is in the list of its innermost scope.
+ *
+ * `effective`: a cancellation is seen inside: the scope was cancelled, or its parent is effective and the scope is no shield. It is
+ * kept up to date in the tree, so that a checkpoint reads one flag. Changes walk the tree without recursion.
+ *
+ * Which scope absorbs: one that is cancelled while no cancellation is to be seen from its parent; so of several cancelled ones around
+ * each other it is the outermost (up to a shield), as in trio.
+ */
+#include "base/die.h"
+#include "base/error.h"
+#include "task/task.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#define SCOPE_OPEN   0x53434f50u
+#define SCOPE_CLOSED 0x636c6f73u
+
+static bool seen_from_parent(const yoke_scope *s)
+{
+    return s->parent && s->parent->effective && !s->shield;
+}
+
+/* The next scope after `s` in a walk of `root`'s tree, going down only if `down`. */
+static yoke_scope *walk_next(yoke_scope *root, yoke_scope *s, bool down)
+{
+    if (down && !list_empty(&s->children))
+        return container_of(s->children.next, yoke_scope, in_parent);
+    while (s != root) {
+        if (s->in_parent.next != &s->parent->children)
+            return container_of(s->in_parent.next, yoke_scope, in_parent);
+        s = s->parent;
+    }
+    return NULL;
+}
+
+/* Brings `effective` up to date in the tree below `root`, and tells the tasks that stand where it became true. */
+static void update(yoke_scope *root)
+{
+    for (yoke_scope *s = root; s;) {
+        bool effective = s->cancel_called || seen_from_parent(s);
+        bool changed = effective != s->effective;
+        s->effective = effective;
+        if (changed && effective)
+            list_for_each_safe(node, &s->tasks) task_deliver(container_of(node, yoke_task, in_scope));
+        s = walk_next(root, s, changed);
+    }
+}
+
+/* ---- deadlines ---- */
+
+static void deadline_passed(yoke_timer *timer)
+{
+    yoke_scope *s = container_of(timer, yoke_scope, timer);
+    if (s->cancel_called)
+        return;
+    s->deadline_fired = true;
+    scope_cancel_with(s, NULL);
+}
+
+yoke_error *yoke_scope_set_deadline(yoke_scope *s, int64_t deadline)
+{
+    struct scheduler *here = scheduler_here;
+    if (!here || s->magic != SCOPE_OPEN)
+        return yoke_raise(&YOKE_USAGE, "yoke_scope_set_deadline: the scope is not open");
+    if (!timer_set(&here->timers, &s->timer, deadline))
+        return yoke_raise(&YOKE_NO_MEMORY, "a deadline");
+    if (deadline != YOKE_NEVER && deadline <= yoke_now()) {
+        timer_unset(&here->timers, &s->timer);
+        deadline_passed(&s->timer);
+    }
+    return NULL;
+}
+
+/* ---- open ---- */
+
+static void scope_init(yoke_scope *s)
+{
+    memset(s, 0, sizeof *s);
+    list_init(&s->in_parent);
+    list_init(&s->children);
+    list_init(&s->tasks);
+    s->timer.deadline = YOKE_NEVER;
+    s->timer.fire = deadline_passed;
+    s->magic = SCOPE_OPEN;
+}
+
+void scope_init_outermost(yoke_scope *s)
+{
+    scope_init(s);
+    s->file = "";
+}
+
+static void enter(yoke_scope *s, yoke_task *task, const char *file, int line)
+{
+    s->file = file;
+    s->line = line;
+    s->owner = task;
+    s->parent = task->scope;
+    s->effective = seen_from_parent(s);
+    list_append(&s->parent->children, &s->in_parent);
+    list_remove(&task->in_scope);
+    list_append(&s->tasks, &task->in_scope);
+    task->scope = s;
+}
+
+/* The same object is open: found among the scopes of the task, since memory that was never a scope may hold any value. */
+static bool is_open_here(const yoke_task *task, const yoke_scope *s)
+{
+    for (const yoke_scope *open = task->scope; open && open->owner == task; open = open->parent)
+        if (open == s)
+            return true;
+    return false;
+}
+
+/* a + b, "never" where that is beyond. */
+static int64_t add_time(int64_t a, int64_t b)
+{
+    int64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? YOKE_NEVER : sum;
+}
+
+yoke_error *yoke_scope_open_at(const char *file, int line, yoke_scope *s, const yoke_scope_options *options)
+{
+    yoke_task *task = task_here();
+    if (!task)
+        return task_outside("yoke_scope_open");
+    if (is_open_here(task, s))
+        return yoke_raise_at(file, line, "", &YOKE_USAGE, "the scope is open already, since %s:%d", s->file,
+                             s->line);
+    int64_t deadline = YOKE_NEVER;
+    if (options) {
+        if (options->after < 0)
+            return yoke_raise_at(file, line, "", &YOKE_USAGE, "a timeout of %lld ns", (long long)options->after);
+        if (options->deadline && (options->after || options->at_once))
+            return yoke_raise_at(file, line, "", &YOKE_USAGE, "a scope has a deadline or a timeout, not both");
+        if (options->deadline)
+            deadline = options->deadline;
+        else if (options->after || options->at_once)
+            deadline = add_time(yoke_now(), options->after);
+    }
+    scope_init(s);
+    if (options) {
+        s->shield = options->shield;
+        s->fails = options->fail;
+        s->timeout = options->after;
+    }
+    enter(s, task, file, line);
+    if (deadline == YOKE_NEVER)
+        return NULL;
+    yoke_error *e = yoke_scope_set_deadline(s, deadline);
+    return e ? yoke_scope_close(s, e) : NULL;
+}
+
+yoke_error *yoke_scope_open_after_at(const char *file, int line, yoke_scope *s, int64_t ns, bool fail)
+{
+    yoke_scope_options options = {.after = ns, .at_once = true, .fail = fail};
+    return yoke_scope_open_at(file, line, s, &options);
+}
+
+/* ---- close ---- */
+
+static const char *what(const yoke_scope *s)
+{
+    return s->is_nursery ? "nursery" : "scope";
+}
+
+static void check_innermost(const yoke_scope *s, const yoke_task *task)
+{
+    if (s->magic != SCOPE_OPEN)
+        die("a %s is closed that is not open", what(s));
+    if (s->owner != task)
+        die("task `%s` closes a %s that task `%s` opened at %s:%d", task->name, what(s), s->owner->name, s->file,
+            s->line);
+    if (task->scope != s)
+        die("task `%s` closes the %s opened at %s:%d while the %s opened inside it at %s:%d is open", task->name,
+            what(s), s->file, s->line, what(task->scope), task->scope->file, task->scope->line);
+}
+
+static yoke_error *absorb(yoke_scope *s, yoke_error *e)
+{
+    if (!e || !s->cancel_called || seen_from_parent(s))
+        return e;
+    yoke_error *taken = NULL;
+    yoke_error_split(&e, &YOKE_CANCELLED, &taken);
+    if (taken)
+        s->caught = true;
+    yoke_error_free(taken);
+    return e;
+}
+
+yoke_error *yoke_scope_close(yoke_scope *s, yoke_error *e)
+{
+    yoke_task *task = task_here();
+    if (!task)
+        die("a scope is closed outside of a task");
+    check_innermost(s, task);
+    timer_unset(&task->scheduler->timers, &s->timer);
+    e = absorb(s, e);
+    list_remove(&task->in_scope);
+    list_append(&s->parent->tasks, &task->in_scope);
+    list_remove(&s->in_parent);
+    task->scope = s->parent;
+    s->magic = SCOPE_CLOSED;
+    yoke_error_free(s->reason);
+    s->reason = NULL;
+    if (!e && s->fails && s->caught && s->deadline_fired)
+        e = yoke_raise_at(s->file, s->line, "", &YOKE_TOO_SLOW, "not done in %lld.%03lld ms",
+                          (long long)(s->timeout / 1000000), (long long)(s->timeout / 1000 % 1000));
+    return e;
+}
+
+/* ---- cancel ---- */
+
+void scope_cancel_with(yoke_scope *s, yoke_error *reason)
+{
+    if (s->cancel_called) {
+        yoke_error_free(reason);
+        return;
+    }
+    s->cancel_called = true;
+    s->reason = reason;
+    if (s->magic != SCOPE_OPEN) {
+        yoke_error_free(reason);
+        s->reason = NULL;
+        return;
+    }
+    if (scheduler_here)
+        timer_unset(&scheduler_here->timers, &s->timer);
+    update(s);
+}
+
+void yoke_scope_cancel(yoke_scope *s, const char *why)
+{
+    if (s->magic == SCOPE_OPEN && !scheduler_here)
+        die("a scope is cancelled from another thread than its own");
+    scope_cancel_with(s, why && !s->cancel_called ? error_make_cancelled("cancelled: %s", why) : NULL);
+}
+
+void yoke_scope_set_shield(yoke_scope *s, bool shield)
+{
+    s->shield = shield;
+    if (s->magic == SCOPE_OPEN)
+        update(s);
+}
+
+bool yoke_scope_cancel_called(const yoke_scope *s)
+{
+    return s->cancel_called;
+}
+
+bool yoke_scope_cancelled_caught(const yoke_scope *s)
+{
+    return s->caught;
+}
+
+int64_t yoke_current_effective_deadline(void)
+{
+    yoke_task *task = task_here();
+    if (!task)
+        return YOKE_NEVER;
+    if (task->scope->effective)
+        return INT64_MIN;
+    int64_t least = YOKE_NEVER;
+    for (const yoke_scope *s = task->scope; s; s = s->parent) {
+        if (s->timer.slot && s->timer.deadline < least)
+            least = s->timer.deadline;
+        if (s->shield)
+            break;
+    }
+    return least;
+}

@@ -1,0 +1,129 @@
+#include "task/stack.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* linux/mman.h of 6.13 */
+#endif
+
+struct stack_slab {
+    struct stack_slab *next;
+    void *memory;
+    size_t bytes;
+};
+
+#define SLAB_FIRST_BYTES ((size_t)1 << 20)
+#define SLAB_MAX_BYTES   ((size_t)256 << 20)
+
+static unsigned size_class(size_t bytes)
+{
+    unsigned log2 = 14;
+    while (((size_t)1 << log2) < bytes)
+        log2++;
+    return log2;
+}
+
+static void **link_of(void *block, size_t block_bytes)
+{
+    return (void **)((char *)block + block_bytes) - 1;
+}
+
+/* YOKE_MPROTECT_GUARDS makes new kernels behave like old ones, for the tests. */
+static bool guard_install(void *at)
+{
+    static int has_madvise = -1;
+    if (has_madvise < 0)
+        has_madvise = getenv("YOKE_MPROTECT_GUARDS") == NULL;
+    if (has_madvise == 1) {
+        if (madvise(at, STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
+            return true;
+        if (errno != EINVAL)
+            return false;
+        has_madvise = 0;
+    }
+    return mprotect(at, STACK_GUARD_BYTES, PROT_NONE) == 0;
+}
+
+/* Slabs double in size as the pool grows, so that few tasks take little address space and many take few mappings. */
+static size_t slab_bytes_for(struct stack_pool *pool, unsigned class)
+{
+    size_t block = (size_t)1 << class;
+    size_t count = pool->next_count[class] ? pool->next_count[class] : 1;
+    size_t bytes = count * block;
+    if (bytes < SLAB_FIRST_BYTES && block < SLAB_FIRST_BYTES)
+        bytes = SLAB_FIRST_BYTES;
+    if (bytes > SLAB_MAX_BYTES)
+        bytes = block > SLAB_MAX_BYTES ? block : SLAB_MAX_BYTES;
+    return bytes;
+}
+
+static bool slab_add(struct stack_pool *pool, unsigned class)
+{
+    size_t block = (size_t)1 << class, bytes = slab_bytes_for(pool, class);
+    struct stack_slab *slab = memory_alloc(sizeof *slab);
+    if (!slab)
+        return false;
+    slab->memory =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (slab->memory == MAP_FAILED) {
+        memory_free(slab);
+        return false;
+    }
+    slab->bytes = bytes;
+    /* A huge page under a stack of which a task touches 4 KiB would cost 500 times as much. */
+    madvise(slab->memory, bytes, MADV_NOHUGEPAGE);
+    for (char *b = slab->memory; b < (char *)slab->memory + bytes; b += block)
+        if (!guard_install(b)) {
+            munmap(slab->memory, bytes);
+            memory_free(slab);
+            return false;
+        }
+    /* From the last to the first, so that they are handed out in the order of their addresses. */
+    for (char *b = (char *)slab->memory + bytes - block; b >= (char *)slab->memory; b -= block) {
+        *link_of(b, block) = pool->free[class];
+        pool->free[class] = b;
+        if (b == slab->memory)
+            break;
+    }
+    slab->next = pool->slabs;
+    pool->slabs = slab;
+    pool->mapped_bytes += bytes;
+    pool->next_count[class] = 2 * bytes / block;
+    return true;
+}
+
+void *stack_take(struct stack_pool *pool, size_t bytes, size_t *block_bytes)
+{
+    unsigned class = size_class(bytes);
+    if (__builtin_expect(!pool->free[class], 0) && !slab_add(pool, class))
+        return NULL;
+    void *block = pool->free[class];
+    *block_bytes = (size_t)1 << class;
+    pool->free[class] = *link_of(block, *block_bytes);
+    pool->live++;
+    return block;
+}
+
+void stack_give(struct stack_pool *pool, void *block, size_t block_bytes)
+{
+    unsigned class = (unsigned)__builtin_ctzll(block_bytes);
+    *link_of(block, block_bytes) = pool->free[class];
+    pool->free[class] = block;
+    pool->live--;
+}
+
+void stack_pool_free(struct stack_pool *pool)
+{
+    while (pool->slabs) {
+        struct stack_slab *slab = pool->slabs;
+        pool->slabs = slab->next;
+        munmap(slab->memory, slab->bytes);
+        memory_free(slab);
+    }
+    for (unsigned class = 0; class < STACK_CLASSES; class ++)
+        pool->free[class] = NULL;
+}

@@ -1,0 +1,64 @@
+#include "task/switch.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#if !defined(YOKE_UCONTEXT) && defined(__x86_64__)
+
+void switch_start(void);
+
+void switch_prepare(struct switch_context *context, void *low, void *high, void (*entry)(void *), void *arg)
+{
+    (void)low;
+    /* What switch_stack pops: control words, r15, r14, r13, r12, rbx, rbp, and the address that it returns to. At
+       switch_start the stack pointer is a multiple of 16, so that its call leaves entry aligned as the psABI asks (3.2.2). */
+    uint64_t *frame = (uint64_t *)((uintptr_t)high & ~(uintptr_t)15) - 8;
+    memset(frame, 0, 8 * sizeof *frame);
+    frame[0] = 0x1f80 | (uint64_t)0x037f << 32; /* the ABI's initial MXCSR and x87 control word */
+    frame[4] = (uint64_t)(uintptr_t)arg;        /* r12 */
+    frame[5] = (uint64_t)(uintptr_t)entry;      /* rbx */
+    frame[7] = (uint64_t)(uintptr_t)switch_start;
+    context->sp = frame;
+}
+
+#elif !defined(YOKE_UCONTEXT) && defined(__aarch64__)
+
+void switch_start(void);
+
+void switch_prepare(struct switch_context *context, void *low, void *high, void (*entry)(void *), void *arg)
+{
+    (void)low;
+    uint64_t *frame = (uint64_t *)((uintptr_t)high & ~(uintptr_t)15) - 20;
+    memset(frame, 0, 20 * sizeof *frame);
+    frame[1] = (uint64_t)(uintptr_t)switch_start; /* x30 */
+    frame[2] = (uint64_t)(uintptr_t)entry;        /* x19 */
+    frame[3] = (uint64_t)(uintptr_t)arg;          /* x20 */
+    context->sp = frame;
+}
+
+#else
+
+/* makecontext passes ints alone: a pointer travels as two. */
+static void start(unsigned entry_high, unsigned entry_low, unsigned arg_high, unsigned arg_low)
+{
+    void (*entry)(void *) = (void (*)(void *))(uintptr_t)((uint64_t)entry_high << 32 | entry_low);
+    entry((void *)(uintptr_t)((uint64_t)arg_high << 32 | arg_low));
+}
+
+void switch_prepare(struct switch_context *context, void *low, void *high, void (*entry)(void *), void *arg)
+{
+    uint64_t e = (uint64_t)(uintptr_t)entry, a = (uint64_t)(uintptr_t)arg;
+    getcontext(&context->context);
+    context->context.uc_link = NULL;
+    context->context.uc_stack.ss_sp = low;
+    context->context.uc_stack.ss_size = (size_t)((char *)high - (char *)low);
+    makecontext(&context->context, (void (*)(void))start, 4, (unsigned)(e >> 32), (unsigned)e,
+                (unsigned)(a >> 32), (unsigned)a);
+}
+
+void switch_stack(struct switch_context *from, struct switch_context *to)
+{
+    swapcontext(&from->context, &to->context);
+}
+
+#endif

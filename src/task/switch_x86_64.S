@@ -1,0 +1,78 @@
+/*
+ * switch_stack(from = rdi, to = rsi). Saved: rbx, rbp, r12 to r15, and the control words of SSE and x87. The layout is known
+ * to switch_prepare in switch.c. switch_start is where a new stack begins: its frame is marked as the outermost, so that backtraces end.
+ */
+#if defined(__x86_64__) && !defined(YOKE_UCONTEXT)
+    .text
+    .globl switch_stack
+    .hidden switch_stack
+    .type switch_stack, @function
+    .p2align 4
+switch_stack:
+    .cfi_startproc
+    pushq %rbp
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbp, 0
+    pushq %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbx, 0
+    pushq %r12
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r12, 0
+    pushq %r13
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r13, 0
+    pushq %r14
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r14, 0
+    pushq %r15
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset r15, 0
+    subq $8, %rsp
+    .cfi_adjust_cfa_offset 8
+    stmxcsr (%rsp)
+    fnstcw 4(%rsp)
+    movq %rsp, (%rdi)
+    movq (%rsi), %rsp
+    ldmxcsr (%rsp)
+    fldcw 4(%rsp)
+    addq $8, %rsp
+    .cfi_adjust_cfa_offset -8
+    popq %r15
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore r15
+    popq %r14
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore r14
+    popq %r13
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore r13
+    popq %r12
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore r12
+    popq %rbx
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore rbx
+    popq %rbp
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore rbp
+    ret
+    .cfi_endproc
+    .size switch_stack, .-switch_stack
+
+    .globl switch_start
+    .hidden switch_start
+    .type switch_start, @function
+    .p2align 4
+switch_start:
+    .cfi_startproc
+    .cfi_undefined rip
+    .cfi_undefined rbp
+    movq %r12, %rdi
+    xorl %ebp, %ebp
+    callq *%rbx
+    ud2
+    .cfi_endproc
+    .size switch_start, .-switch_start
+#endif
+    .section .note.GNU-stack, "", %progbits

@@ -1,0 +1,149 @@
+/* The scheduler, the task and what they share; private to the floor, and to floors above that park tasks themselves. */
+#ifndef TASK_TASK_H
+#define TASK_TASK_H
+
+#include "base/error.h"
+#include "base/list.h"
+#include "task/poller.h"
+#include "task/stack.h"
+#include "task/switch.h"
+#include "task/timer.h"
+
+#include <yoke/task.h>
+
+#include <stdatomic.h>
+
+enum task_state {
+    TASK_READY,   /* in the run queue */
+    TASK_RUNNING, /* on the processor */
+    TASK_PARKED,
+    TASK_ENDED
+};
+
+/* Lies at the high end of its own stack's block, so that a task that only sleeps costs one page. */
+struct yoke_task {
+    struct switch_context context;
+    struct scheduler *scheduler;
+    yoke_task *next_ready;
+    enum task_state state;
+    unsigned budget;
+    yoke_scope *scope; /* the innermost that is open */
+    list in_scope;     /* among scope->tasks */
+    yoke_error *outcome;
+    yoke_abort_fn abort;
+    void *abort_arg;
+
+    yoke_nursery *nursery;
+    list in_nursery;
+    yoke_task_fn fn;
+    void *arg;
+    const char *name;
+    const char *file;
+    int line;
+    yoke_timer sleep;
+    unsigned interrupts; /* ctrl-c that it has not been told of; the main task alone */
+    bool is_main;
+    void *block;
+    size_t block_bytes;
+    void *sanitizer; /* ASan's fake stack, TSan's fiber */
+    unsigned valgrind_id;
+    void *local; /* of the floor above: the actor's context in force */
+};
+
+struct scheduler {
+    yoke_task *current; /* NULL while no task runs (a pass, an abort function) */
+    yoke_task *ready_first, **ready_last;
+    size_t ready_count, batch_left;
+    uint64_t passes;
+    unsigned budget;
+    size_t task_bytes;
+    struct timer_heap timers;
+    struct poller poller;
+    struct stack_pool stacks;
+    size_t live; /* tasks */
+
+    yoke_task *main_task;
+    yoke_nursery *system; /* of the run's own tasks, while open */
+    yoke_error *fatal;
+    atomic_bool posted; /* something for the pass to look at: signals */
+    list pass_hooks;
+    struct switch_context host; /* the thread's own stack */
+    void *host_sanitizer;
+    const struct error_identity *outer_identity;
+    const void *host_stack;
+    size_t host_stack_bytes;
+};
+
+/* initial-exec: one load, no call, also in the shared library. */
+extern _Thread_local struct scheduler *scheduler_here __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static inline yoke_task *task_here(void)
+{
+    return scheduler_here ? scheduler_here->current : NULL;
+}
+
+/* The error for a call outside of a task. */
+yoke_error *task_outside(const char *call);
+
+/* Is a cancellation (or an interrupt) to be told to `task` now? */
+static inline bool task_has_news(const yoke_task *task)
+{
+    return __builtin_expect(task->scope->effective || task->interrupts, 0);
+}
+/* The error to tell it by. */
+yoke_error *task_news(yoke_task *task);
+/* If the task is parked and has news, calls its abort function and, if that agrees, wakes it with the news. */
+void task_deliver(yoke_task *task);
+/* Parks without looking first: for those that have looked. abort NULL: not to be disturbed. */
+yoke_error *task_park(yoke_task *task, yoke_abort_fn abort, void *arg);
+/* The look of an operation that could complete at once; yields when the budget is used up. */
+static inline yoke_error *task_operation(yoke_task *task)
+{
+    if (task_has_news(task))
+        return task_news(task);
+    if (__builtin_expect(--task->budget == 0, 0))
+        return yoke_cancel_shielded_checkpoint();
+    return NULL;
+}
+void task_yield(yoke_task *task);
+void task_make_ready(yoke_task *task);
+
+/* A list of parked tasks; the links lie on the waiters' stacks. */
+struct waiter {
+    list link;
+    yoke_task *task;
+    void *data; /* of the primitive */
+};
+/* Parks the calling task as the last of `waiters`, cancellable; it has looked already. The waker takes the waiter out of the list. */
+yoke_error *wait_in(list *waiters, void *data);
+/* Takes out and wakes the first; false if there was none. */
+bool wake_first(list *waiters, yoke_error *outcome);
+
+yoke_task *task_create(struct scheduler *s, yoke_task_fn fn, void *arg, const char *name, size_t stack_bytes);
+/* A task that has not begun will begin below `top`, an address on its own stack: what lies above is kept for it. */
+void task_move_entry(yoke_task *task, char *top);
+void task_begin(yoke_task *task, yoke_nursery *n);
+/* What a task does last: tells its nursery and never returns. */
+void task_end(yoke_task *task, yoke_error *e) __attribute__((noreturn));
+
+void nursery_child_ended(yoke_nursery *n, yoke_error *e);
+void nursery_add_error(yoke_nursery *n, yoke_error *e);
+
+/* Cancels `s` with an error as reason (ownership passes; of kind YOKE_CANCELLED; NULL: none). */
+void scope_cancel_with(yoke_scope *s, yoke_error *reason);
+/* A scope that belongs to no task (the run's outermost). */
+void scope_init_outermost(yoke_scope *s);
+
+/*
+ * Called once when the next pass begins, before it looks at descriptors, and then taken off: for what is gathered during a pass and done
+ * at its end (frames that leave together).
+ */
+struct pass_hook {
+    list link;
+    void (*fn)(struct pass_hook *hook);
+    bool set;
+};
+void pass_hook_set(struct scheduler *s, struct pass_hook *hook);
+void pass_hook_unset(struct pass_hook *hook);
+
+#endif
