@@ -24,11 +24,14 @@ static inline size_t buffer_size(const struct buffer *b)
 
 static inline uint8_t *buffer_begin(const struct buffer *b)
 {
-    return b->data + b->start;
+    return b->data ? b->data + b->start : NULL;
 }
 
-/* Room for `more` bytes behind the end, at data + end; false without memory (nothing changed). Moves the front up when that
-   is enough, grows by doubling otherwise. */
+/*
+ * Room for `more` bytes behind the end, at data + end; false without memory (nothing changed). Moves the
+ * content to the front when that is enough and moves no more than was consumed, so that appending stays
+ * linear; grows by doubling otherwise.
+ */
 bool buffer_reserve(struct buffer *b, size_t more);
 bool buffer_append(struct buffer *b, const void *bytes, size_t count);
 /* Takes `count` bytes off the front; when nothing is left the positions return to the start. */

@@ -1,6 +1,6 @@
 /*
- * All memory of the library comes from here, so that tests can count it and can refuse it at any point. Nothing here changes errno but a
- * failure (ENOMEM). Any thread.
+ * All memory of the library comes from here, so that tests can count it and can refuse it at any point.
+ * Nothing here changes errno but a failure (ENOMEM). Any thread.
  */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
@@ -16,9 +16,13 @@ void *memory_realloc(void *p, size_t bytes);
 void memory_free(void *p);
 char *memory_strdup(const char *text) __attribute__((malloc)); /* NULL stays NULL */
 
+/* Takes the piece out of the count and returns it: for what a user of the library is to free with free(3). */
+void *memory_give_away(void *p);
+
 /* Pieces handed out and not yet freed. */
 size_t memory_live(void);
-/* For tests: the allocation after `count` more fails, once (0: the very next; SIZE_MAX: none). Returns whether the last one set has fired. */
+/* For tests: the allocation after `count` more fails, once (0: the very next; SIZE_MAX: none). Returns
+ * whether the last one set has fired. */
 bool memory_fail_after(size_t count);
 
 #endif

@@ -21,12 +21,14 @@ struct table {
 
 /* Allocates nothing; an all-zero table is empty too (its seed is drawn at the first insert). */
 void table_init(struct table *t);
-/* Key must not be in it. False without memory, only when the first buckets can't be had: a table that can't grow goes on. */
+/* Key must not be in it. False without memory, only when the first buckets can't be had: a table that can't
+ * grow goes on. */
 bool table_insert(struct table *t, struct table_node *node, const void *key, size_t key_size);
 struct table_node *table_find(const struct table *t, const void *key, size_t key_size);
 /* The node must be in it. */
 void table_remove(struct table *t, struct table_node *node);
-/* Walk: table_first, then table_next; the node given to table_next may have been removed only after the call. */
+/* Walk: table_first, then table_next; the node given to table_next may have been removed only after the call.
+ */
 struct table_node *table_first(const struct table *t);
 struct table_node *table_next(const struct table *t, const struct table_node *node);
 /* Frees the buckets, not the nodes. */

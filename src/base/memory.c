@@ -1,0 +1,101 @@
+/* malloc(3) with a count of what is out, and a countdown that refuses one allocation for tests. */
+#include "base/memory.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static atomic_size_t live;
+/* Allocations that still succeed before the one that fails; SIZE_MAX: none fails. */
+static atomic_size_t countdown = SIZE_MAX;
+static atomic_bool fired;
+
+/* Out of the way of the usual path, which is one load and one branch. */
+static __attribute__((noinline, cold)) bool count_down(void)
+{
+    size_t left = atomic_load(&countdown);
+    while (left != SIZE_MAX) {
+        if (!atomic_compare_exchange_weak(&countdown, &left, left ? left - 1 : SIZE_MAX))
+            continue;
+        if (left)
+            return false;
+        atomic_store(&fired, true);
+        return true;
+    }
+    return false;
+}
+
+static inline bool refused(void)
+{
+    return __builtin_expect(atomic_load_explicit(&countdown, memory_order_relaxed) != SIZE_MAX, 0) &&
+           count_down();
+}
+
+/* The C library may touch errno on its way to success; our callers hold system calls' errno across us. */
+static inline void *handed_out(void *p, int saved)
+{
+    if (!p) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    atomic_fetch_add_explicit(&live, 1, memory_order_relaxed);
+    errno = saved;
+    return p;
+}
+
+void *memory_alloc(size_t bytes)
+{
+    int saved = errno;
+    return handed_out(refused() ? NULL : malloc(bytes ? bytes : 1), saved);
+}
+
+void *memory_calloc(size_t count, size_t bytes)
+{
+    int saved = errno;
+    bool nothing = !count || !bytes;
+    return handed_out(refused() ? NULL : calloc(nothing ? 1 : count, nothing ? 1 : bytes), saved);
+}
+
+void *memory_realloc(void *p, size_t bytes)
+{
+    if (!p)
+        return memory_alloc(bytes);
+    int saved = errno;
+    void *moved = refused() ? NULL : realloc(p, bytes ? bytes : 1);
+    errno = moved ? saved : ENOMEM;
+    return moved;
+}
+
+void memory_free(void *p)
+{
+    free(memory_give_away(p));
+}
+
+void *memory_give_away(void *p)
+{
+    if (p)
+        atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed);
+    return p;
+}
+
+char *memory_strdup(const char *text)
+{
+    if (!text)
+        return NULL;
+    size_t bytes = strlen(text) + 1;
+    char *copy = memory_alloc(bytes);
+    return copy ? memcpy(copy, text, bytes) : NULL;
+}
+
+size_t memory_live(void)
+{
+    return atomic_load(&live);
+}
+
+bool memory_fail_after(size_t count)
+{
+    bool last = atomic_exchange(&fired, false);
+    atomic_store(&countdown, count);
+    return last;
+}
