@@ -9,7 +9,7 @@
 
 #include "base/buffer.h"
 
-#include <yoke/base.h>
+#include <yoke/msg.h>
 
 struct text_view {
     const char *data; /* NULL: not there or nil */
@@ -18,7 +18,7 @@ struct text_view {
 
 /* One whole msgpack value, as it stands on the wire. */
 struct raw_view {
-    const uint8_t *data; /* NULL: not there */
+    const uint8_t *data; /* NULL: not there, or nil where nil is allowed */
     size_t size;
 };
 
@@ -83,9 +83,9 @@ struct msg {
 };
 
 struct msg_limits {
-    size_t frame_bytes; /* 64 MiB */
-    unsigned nesting;   /* 64 */
-    size_t elements;    /* 1,048,576 in one envelope */
+    size_t frame_bytes; /* 64 MiB; without the length */
+    unsigned nesting;   /* 64: containers in each other in one field's value; more is taken as 64 */
+    size_t elements;    /* 1,048,576 in one frame, containers, keys and what the payload holds counted */
 };
 extern const struct msg_limits msg_limits_default;
 
@@ -93,16 +93,18 @@ const char *msg_type_name(enum msg_type type);
 
 /*
  * Decodes the body of a frame (without its length). Any break of the protocol gives an error of kind YOKE_PROTOCOL whose text
- * says what and at which byte; `out` is then not to be used. Unknown keys are skipped, keys may come in any order, a
- * duplicate key is refused. Nothing is allocated but the error.
+ * says what and at which byte of the body; `out` is then not to be used. Unknown keys are skipped, keys may come in any order, a
+ * known key that comes twice is refused. Texts in a payload are not checked. Nothing is allocated but the error.
  */
 YOKE_MUST_USE yoke_error *msg_decode(const uint8_t *body, size_t size, const struct msg_limits *limits,
                                      struct msg *out);
 /*
  * Appends the whole frame (length and body) in the shortest form and the fields' own order, as the recorded peers do.
  * What would kill or confuse a peer is refused with YOKE_USAGE before anything is appended: a text that is not UTF-8, an
- * empty relay path, ContextCancelled without canceller, StreamOverrun without sender, a missing field. A frame over
- * limits->frame_bytes: YOKE_TOO_LARGE. Without memory: YOKE_NO_MEMORY. On an error nothing is appended.
+ * empty relay path, ContextCancelled without canceller, StreamOverrun without sender, a missing field, a view that is not
+ * one well-formed value of its field's type. A frame over limits->frame_bytes or limits->elements: YOKE_TOO_LARGE. Without memory:
+ * YOKE_NO_MEMORY. On an error nothing is appended. What is not set and has a default is written with it (pld_spec, tb; nil else);
+ * an is_registrar or is_probe that is absent and a `yoke` that is NULL are left out.
  */
 YOKE_MUST_USE yoke_error *msg_encode(struct buffer *out, const struct msg *m, const struct msg_limits *limits);
 

@@ -1,0 +1,47 @@
+/* The packer's callback appends to the buffer, and remembers the first time that it could not. */
+#include "msg/pack.h"
+
+static int write_piece(void *data, const char *bytes, size_t size)
+{
+    struct pack *p = data;
+    if (p->fault)
+        return -1;
+    if (size > p->limit - (buffer_size(p->out) - p->before))
+        p->fault = PACK_TOO_LARGE;
+    else if (!buffer_append(p->out, bytes, size))
+        p->fault = PACK_NO_MEMORY;
+    return p->fault ? -1 : 0;
+}
+
+void pack_begin(struct pack *p, struct buffer *out, size_t limit)
+{
+    msgpack_packer_init(&p->packer, p, write_piece);
+    p->out = out;
+    p->before = buffer_size(out);
+    p->limit = limit;
+    p->fault = PACK_FINE;
+}
+
+void pack_undo(struct pack *p)
+{
+    p->out->end = p->out->start + p->before;
+}
+
+void pack_raw(struct pack *p, const void *bytes, size_t size)
+{
+    write_piece(p, bytes, size);
+}
+
+void pack_text(struct pack *p, const char *text, size_t size)
+{
+    msgpack_pack_str(&p->packer, size);
+    write_piece(p, text, size);
+}
+
+void pack_int(struct pack *p, int64_t value)
+{
+    if (value < 0)
+        msgpack_pack_int64(&p->packer, value);
+    else
+        msgpack_pack_uint64(&p->packer, (uint64_t)value);
+}

@@ -1,0 +1,65 @@
+/* UTF-8 by decoding: what decodes to a number that has a shorter form, or that is no character, is broken. */
+#include "msg/utf8.h"
+
+#include <string.h>
+
+size_t utf8_next(const void *bytes, size_t size, uint32_t *code)
+{
+    static const uint32_t lowest[5] = {0, 0, 0x80, 0x800, 0x10000};
+    const uint8_t *b = bytes;
+    if (size == 0)
+        return 0;
+    size_t length = b[0] < 0x80   ? 1
+                    : b[0] < 0xc2 ? 0
+                    : b[0] < 0xe0 ? 2
+                    : b[0] < 0xf0 ? 3
+                    : b[0] < 0xf5 ? 4
+                                  : 0;
+    if (length == 0 || length > size)
+        return 0;
+    uint32_t value = length == 1 ? b[0] : b[0] & (0xffu >> (length + 1));
+    for (size_t i = 1; i < length; i++) {
+        if ((b[i] & 0xc0) != 0x80)
+            return 0;
+        value = value << 6 | (b[i] & 0x3f);
+    }
+    if (value < lowest[length] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+        return 0;
+    *code = value;
+    return length;
+}
+
+/* How many bytes from the front are ASCII, eight at a time. */
+static size_t ascii_run(const uint8_t *b, size_t size)
+{
+    size_t n = 0;
+    for (uint64_t eight; size - n >= sizeof eight; n += sizeof eight) {
+        memcpy(&eight, b + n, sizeof eight);
+        if (eight & 0x8080808080808080u)
+            break;
+    }
+    while (n < size && b[n] < 0x80)
+        n++;
+    return n;
+}
+
+bool utf8_valid(const void *bytes, size_t size)
+{
+    const uint8_t *b = bytes;
+    for (size_t at = 0; at < size;) {
+        at += ascii_run(b + at, size - at);
+        if (at == size)
+            break;
+        uint32_t code;
+        size_t length = utf8_next(b + at, size - at, &code);
+        if (length == 0)
+            return false;
+        at += length;
+    }
+    return true;
+}
+
+bool utf8_is_control(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7f && code < 0xa0);
+}

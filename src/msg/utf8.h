@@ -1,0 +1,16 @@
+/* UTF-8 as RFC 3629 has it: shortest forms, no surrogates, nothing above U+10FFFF. */
+#ifndef MSG_UTF8_H
+#define MSG_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+bool utf8_valid(const void *bytes, size_t size);
+/* Bytes of the character that `bytes` begins with, 1 to 4, and its number in `*code`; 0: none, or a broken
+ * one. */
+size_t utf8_next(const void *bytes, size_t size, uint32_t *code);
+/* U+0000 to U+001F and U+007F to U+009F: what may move a terminal's cursor. */
+bool utf8_is_control(uint32_t code);
+
+#endif
