@@ -4,7 +4,8 @@
 
 #include <yoke/base.h>
 
-/* The one Cancelled without a reason, and the one error of kind YOKE_NO_MEMORY: static, freeing is a no-op. */
+/* The one Cancelled without a reason, and the one error of kind YOKE_NO_MEMORY: static, freeing is a no-op.
+ */
 extern yoke_error *const error_cancelled;
 extern yoke_error *const error_no_memory;
 
@@ -12,8 +13,9 @@ extern yoke_error *const error_no_memory;
 yoke_error *error_make_cancelled(const char *fmt, ...) YOKE_PRINTF(1, 2);
 
 /*
- * Details that a floor hangs on an error (a relayed error's source, a crash's backtrace). `ops` identifies the floor:
- * error_details returns `data` only for the same ops. Freed with the error. Static errors take none: `data` is freed.
+ * Details that a floor hangs on an error (a relayed error's source, a crash's backtrace). `ops` identifies
+ * the floor: error_details returns `data` only for the same ops; the last one set. Freed with the error.
+ * Static errors take none: `data` is freed then, and without memory.
  */
 struct error_details_ops {
     void (*free)(void *data);
@@ -23,18 +25,25 @@ struct error_details_ops {
 void error_set_details(yoke_error *e, const struct error_details_ops *ops, void *data);
 void *error_details(const yoke_error *e, const struct error_details_ops *ops);
 
-/* Replace where the error says it was raised (an error that came over the wire); NULL leaves a part as it is. */
+/*
+ * Replace where the error says it was raised (an error that came over the wire); NULL leaves a part as it is.
+ * This and the next are for an error just made: one that is shared (yoke_error_dup) stays as it is, and so it
+ * does without memory.
+ */
 void error_set_place(yoke_error *e, const char *file, int line, const char *function, const char *actor,
                      const char *task);
 /* A backtrace text of several lines, printed under the error. Copied. */
-void error_set_backtrace(yoke_error *e, const char *text);
-const char *error_backtrace(const yoke_error *e); /* or NULL */
-/* The members of a group are handed to the caller one by one, the group is freed. Returns NULL when empty. */
+void error_set_backtrace(yoke_error *e, const char *text); /* NULL takes it away */
+const char *error_backtrace(const yoke_error *e);          /* or NULL */
+/*
+ * The members of a group are handed to the caller one by one, in a loop with i = 0, 1, ... up to the first
+ * NULL, which frees the group. A plain error hands out itself, once.
+ */
 yoke_error *error_take_member(yoke_error *group, size_t i);
 
 /*
- * Who speaks: asked for when an error is raised or a record is logged on this thread. A floor above sets it for its thread
- * while it runs; the texts must live as long as it is set. NULL functions give "".
+ * Who speaks: asked for when an error is raised or a record is logged on this thread. A floor above sets it
+ * for its thread while it runs; the texts must live as long as it is set. NULL functions give "".
  */
 struct error_identity {
     const char *(*actor)(void *arg);

@@ -1,6 +1,6 @@
 /*
- * Intrusive doubly linked list, circular, with a head that is a node itself. A node that is in no list points at itself
- * once initialised, so removing it twice is harmless.
+ * Intrusive doubly linked list, circular, with a head that is a node itself. A node that is in no list points
+ * at itself once initialised, so removing it twice is harmless.
  */
 #ifndef BASE_LIST_H
 #define BASE_LIST_H

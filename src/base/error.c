@@ -1,0 +1,690 @@
+/*
+ * Errors: making them, what hangs on them, and their end. Nothing here can fail: what finds no memory falls
+ * back to the static error, or, where other errors would be lost by that, to a small reserve.
+ */
+#include "base/error_body.h"
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- static errors ---- */
+
+static struct head no_memory_head = {
+    .kind = &YOKE_NO_MEMORY, .message = "out of memory", .place = {"", "", "", "", 0}};
+static struct head cancelled_head = {
+    .kind = &YOKE_CANCELLED, .message = "cancelled", .place = {"", "", "", "", 0}};
+static yoke_error no_memory = {.is_static = true, .depth = 1, .head = &no_memory_head};
+static yoke_error cancelled = {
+    .is_static = true, .depth = 1, .head = &cancelled_head, .only_cancelled = true};
+
+yoke_error *const error_no_memory = &no_memory;
+yoke_error *const error_cancelled = &cancelled;
+
+/* ---- the reserve ---- */
+
+/*
+ * For the errors that hold others: wrapping and joining must not lose what they were given just because
+ * memory ran out, which is when errors come in numbers.
+ */
+#define SPARES 16
+
+static struct spare {
+    atomic_int parts; /* of shape and head, how many are in use */
+    yoke_error error;
+    union {
+        struct head head;
+        char room[sizeof(struct head) + 256];
+    };
+} spares[SPARES];
+
+static struct spare *spare_take(void)
+{
+    for (size_t i = 0; i < SPARES; i++) {
+        int unused = 0;
+        if (atomic_compare_exchange_strong(&spares[i].parts, &unused, 2))
+            return &spares[i];
+    }
+    return NULL;
+}
+
+static void spare_give(void *part)
+{
+    size_t i = (size_t)((char *)part - (char *)spares) / sizeof *spares;
+    atomic_fetch_sub(&spares[i].parts, 1);
+}
+
+/* ---- who speaks ---- */
+
+static _Thread_local const struct error_identity *identity __attribute__((tls_model("initial-exec")));
+
+const struct error_identity *error_identity_set(const struct error_identity *next)
+{
+    const struct error_identity *earlier = identity;
+    identity = next;
+    return earlier;
+}
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+const char *error_identity_actor(void)
+{
+    return identity && identity->actor ? or_empty(identity->actor(identity->arg)) : "";
+}
+
+const char *error_identity_task(void)
+{
+    return identity && identity->task ? or_empty(identity->task(identity->arg)) : "";
+}
+
+/* ---- making ---- */
+
+/* Copies `text` to *at, which moves behind it; returns the copy. */
+static const char *copied(char **at, const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    char *copy = memcpy(*at, text, bytes);
+    *at += bytes;
+    return copy;
+}
+
+static size_t place_bytes(const struct place *p)
+{
+    return strlen(p->file) + strlen(p->function) + strlen(p->actor) + strlen(p->task) + 4;
+}
+
+static void place_copy(struct place *to, const struct place *from, char *at)
+{
+    to->line = from->line;
+    to->file = copied(&at, from->file);
+    to->function = copied(&at, from->function);
+    to->actor = copied(&at, from->actor);
+    to->task = copied(&at, from->task);
+}
+
+static struct place place_here(const char *file, int line, const char *function)
+{
+    return (struct place){.file = or_empty(file),
+                          .function = or_empty(function),
+                          .actor = error_identity_actor(),
+                          .task = error_identity_task(),
+                          .line = line};
+}
+
+static void head_init(struct head *h, const yoke_error_kind *kind)
+{
+    *h = (struct head){.kind = kind, .place = {"", "", "", "", 0}};
+    atomic_init(&h->count, 1);
+}
+
+static void shape_init(yoke_error *e, struct head *h)
+{
+    *e = (struct yoke_error){.head = h, .depth = 1, .members = e->pair, .member_capacity = 2};
+    atomic_init(&e->count, 1);
+}
+
+/* A head with room for `bytes` of text besides its place. */
+static struct head *head_new(const yoke_error_kind *kind, const struct place *place, size_t bytes)
+{
+    struct head *h = memory_alloc(sizeof *h + place_bytes(place) + bytes);
+    if (!h)
+        return NULL;
+    head_init(h, kind);
+    place_copy(&h->place, place, h->text + bytes);
+    return h;
+}
+
+static yoke_error *shape_new(struct head *h)
+{
+    yoke_error *e = memory_alloc(sizeof *e);
+    if (e)
+        shape_init(e, h);
+    return e;
+}
+
+/* `fmt` and `args`, then `tail`, in full. The text is formatted once if it is short, as nearly all are. */
+static struct head *head_format(const yoke_error_kind *kind, const struct place *place, const char *tail,
+                                const char *fmt, va_list args)
+{
+    char brief[256];
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(brief, sizeof brief, fmt, args);
+    size_t size = n < 0 ? 0 : (size_t)n;
+    size_t tail_bytes = strlen(tail) + 1;
+    struct head *h = head_new(kind, place, size + tail_bytes);
+    if (h) {
+        if (size < sizeof brief)
+            memcpy(h->text, brief, size);
+        else
+            vsnprintf(h->text, size + 1, fmt, again);
+        memcpy(h->text + size, tail, tail_bytes);
+        h->message = h->text;
+    }
+    va_end(again);
+    return h;
+}
+
+static yoke_error *error_new(const yoke_error_kind *kind, const struct place *place, const char *tail,
+                             const char *fmt, va_list args)
+{
+    struct head *h = head_format(kind, place, tail, fmt, args);
+    if (!h)
+        return NULL;
+    yoke_error *e = shape_new(h);
+    if (!e)
+        memory_free(h);
+    return e;
+}
+
+static yoke_error *error_new_plain(const yoke_error_kind *kind, const struct place *place, const char *fmt,
+                                   ...) YOKE_PRINTF(3, 4);
+static yoke_error *error_new_plain(const yoke_error_kind *kind, const struct place *place, const char *fmt,
+                                   ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    yoke_error *e = error_new(kind, place, "", fmt, args);
+    va_end(args);
+    return e;
+}
+
+static bool is_below(const yoke_error_kind *kind, const yoke_error_kind *family)
+{
+    for (; kind; kind = kind->parent) {
+        if (kind == family)
+            return true;
+    }
+    return false;
+}
+
+/* Why an error of `kind` may not be raised, or NULL. */
+static const char *refusal(const yoke_error_kind *kind)
+{
+    if (!kind)
+        return "an error needs a kind";
+    return is_below(kind, &YOKE_CANCELLED) ? "only a cancel scope makes an error of kind yoke.Cancelled"
+                                           : NULL;
+}
+
+/* NULL without memory. */
+static yoke_error *raise_new(const struct place *place, const yoke_error_kind *kind, const char *fmt,
+                             va_list args)
+{
+    const char *why_not = refusal(kind);
+    if (why_not)
+        return error_new_plain(&YOKE_USAGE, place, "yoke_raise: %s", why_not);
+    return error_new(kind, place, "", fmt, args);
+}
+
+yoke_error *yoke_raise_at(const char *file, int line, const char *function, const yoke_error_kind *kind,
+                          const char *fmt, ...)
+{
+    KEEP_ERRNO;
+    struct place place = place_here(file, line, function);
+    va_list args;
+    va_start(args, fmt);
+    yoke_error *e = raise_new(&place, kind, fmt, args);
+    va_end(args);
+    return e ? e : error_no_memory;
+}
+
+static const yoke_error_kind *kind_of_errno(int number)
+{
+    switch (number) {
+    case ENOENT:
+        return &YOKE_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+        return &YOKE_PERMISSION;
+    case EEXIST:
+        return &YOKE_EXISTS;
+    case EMFILE:
+    case ENFILE:
+        return &YOKE_NO_DESCRIPTORS;
+    case EPIPE:
+    case ECONNRESET:
+    case ECONNABORTED:
+        return &YOKE_CONNECTION_LOST;
+    case ECONNREFUSED:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+        return &YOKE_CONNECT_FAILED;
+    case EADDRINUSE:
+        return &YOKE_ADDRESS_IN_USE;
+    case ENOMEM:
+        return &YOKE_NO_MEMORY;
+    default:
+        return &YOKE_SYSTEM;
+    }
+}
+
+yoke_error *yoke_raise_errno_at(const char *file, int line, const char *function, int number, const char *fmt,
+                                ...)
+{
+    KEEP_ERRNO;
+    struct place place = place_here(file, line, function);
+    char tail[128];
+    errno = number; /* %m is the one spelling of strerror that is the same and safe with threads in every C
+                       library */
+    snprintf(tail, sizeof tail, ": %m");
+    va_list args;
+    va_start(args, fmt);
+    yoke_error *e = error_new(kind_of_errno(number), &place, tail, fmt, args);
+    va_end(args);
+    if (!e)
+        return error_no_memory;
+    e->head->number = number;
+    return e;
+}
+
+static void set_cause(yoke_error *e, yoke_error *cause)
+{
+    e->head->cause = cause;
+    if (cause->depth >= e->depth)
+        e->depth = cause->depth + 1;
+}
+
+/* From the reserve: the message as far as there is room, the place's function and file only if they are
+   literals of the caller's, which is not known; so none. */
+static yoke_error *spare_wrap(const yoke_error_kind *kind, const char *fmt, va_list args)
+{
+    struct spare *s = spare_take();
+    if (!s)
+        return NULL;
+    head_init(&s->head, refusal(kind) ? &YOKE_USAGE : kind);
+    shape_init(&s->error, &s->head);
+    s->head.spare = s->error.spare = true;
+    vsnprintf(s->head.text, sizeof s->room - sizeof s->head, fmt, args);
+    s->head.message = s->head.text;
+    return &s->error;
+}
+
+yoke_error *yoke_wrap_at(const char *file, int line, const char *function, yoke_error *cause,
+                         const yoke_error_kind *kind, const char *fmt, ...)
+{
+    KEEP_ERRNO;
+    struct place place = place_here(file, line, function);
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    yoke_error *e = raise_new(&place, kind, fmt, args);
+    if (!e && cause)
+        e = spare_wrap(kind, fmt, again);
+    va_end(again);
+    va_end(args);
+    if (!e)
+        return cause ? cause : error_no_memory; /* what happened matters more than how it is called */
+    if (cause)
+        set_cause(e, cause);
+    return e;
+}
+
+yoke_error *error_make_cancelled(const char *fmt, ...)
+{
+    KEEP_ERRNO;
+    struct place place = place_here("", 0, "");
+    va_list args;
+    va_start(args, fmt);
+    yoke_error *e = error_new(&YOKE_CANCELLED, &place, "", fmt, args);
+    va_end(args);
+    if (!e)
+        return error_cancelled; /* a scope that is cancelled without memory is cancelled all the same */
+    e->only_cancelled = true;
+    return e;
+}
+
+/* ---- groups' shapes ---- */
+
+yoke_error *error_new_group(const char *message, bool copy)
+{
+    struct place place = place_here("", 0, "");
+    size_t bytes = copy ? strlen(message) + 1 : 0;
+    struct head *h = head_new(&YOKE_GROUP, &place, bytes);
+    if (!h)
+        return NULL;
+    h->message = copy ? memcpy(h->text, message, bytes) : message;
+    yoke_error *e = shape_new(h);
+    if (!e)
+        memory_free(h);
+    return e;
+}
+
+yoke_error *error_new_like(const yoke_error *e)
+{
+    yoke_error *like = shape_new(e->head);
+    if (!like)
+        return NULL;
+    atomic_fetch_add_explicit(&e->head->count, 1, memory_order_relaxed);
+    like->joined = e->joined;
+    if (e->head->cause)
+        like->depth = e->head->cause->depth + 1;
+    return like;
+}
+
+yoke_error *error_spare_group(const char *message)
+{
+    struct spare *s = spare_take();
+    if (!s)
+        return NULL;
+    head_init(&s->head, &YOKE_GROUP);
+    shape_init(&s->error, &s->head);
+    s->head.spare = s->error.spare = true;
+    s->head.message = message;
+    return &s->error;
+}
+
+bool error_reserve(yoke_error *group, size_t more)
+{
+    size_t wanted = group->member_count + more;
+    if (wanted <= group->member_capacity)
+        return true;
+    size_t capacity = wanted > group->member_capacity * 2 ? wanted : group->member_capacity * 2;
+    bool inside = group->members == group->pair;
+    yoke_error **members = memory_realloc(inside ? NULL : group->members, capacity * sizeof *members);
+    if (!members)
+        return false;
+    if (inside)
+        memcpy(members, group->pair, sizeof group->pair);
+    group->members = members;
+    group->member_capacity = capacity;
+    return true;
+}
+
+void error_add(yoke_error *group, yoke_error *member)
+{
+    group->only_cancelled = member->only_cancelled && (group->only_cancelled || !group->member_count);
+    group->members[group->member_count++] = member;
+    if (member->depth >= group->depth)
+        group->depth = member->depth + 1;
+}
+
+/* ---- what hangs on it ---- */
+
+static void chain_append(struct chain *c, struct link *added)
+{
+    struct link *at = atomic_load(&c->near_end);
+    if (!at && atomic_compare_exchange_strong(&c->first, &at, added)) {
+        atomic_store(&c->near_end, added);
+        return;
+    }
+    /* Either a link of the chain, or the first one, which came between. */
+    for (;;) {
+        struct link *next = NULL;
+        if (atomic_compare_exchange_strong(&at->next, &next, added))
+            break;
+        at = next;
+    }
+    atomic_store(&c->near_end, added);
+}
+
+static void chain_free(struct chain *c)
+{
+    for (struct link *l = chain_first(c), *next; l; l = next) {
+        next = link_next(l);
+        memory_free(l);
+    }
+}
+
+/* Does nobody else look at the head? */
+static bool sole(const yoke_error *e)
+{
+    return error_sole(e) && atomic_load_explicit(&e->head->count, memory_order_acquire) == 1;
+}
+
+static struct hop *hop_new(const char *file, int line, const char *function)
+{
+    size_t file_bytes = strlen(file) + 1, function_bytes = strlen(function) + 1;
+    struct hop *hop = memory_alloc(sizeof *hop + file_bytes + function_bytes);
+    if (!hop)
+        return NULL;
+    hop->file = memcpy(hop->text, file, file_bytes);
+    hop->function = memcpy(hop->text + file_bytes, function, function_bytes);
+    hop->line = line;
+    atomic_init(&hop->link.next, NULL);
+    return hop;
+}
+
+yoke_error *yoke_error_trace(yoke_error *e, const char *file, int line, const char *function)
+{
+    if (!e || e->is_static)
+        return e;
+    KEEP_ERRNO;
+    struct head *h = e->head;
+    bool to_list = atomic_fetch_add(&h->hops_seen, 1) < HOPS_MAX - 1;
+    /* The last hop takes the place of the one before it, which another holder could be reading: then it is
+     * only counted. */
+    if (!to_list && !sole(e))
+        return e;
+    struct hop *hop = hop_new(or_empty(file), line, or_empty(function));
+    if (!hop)
+        return e;
+    if (to_list)
+        chain_append(&h->hops, &hop->link);
+    else
+        memory_free(atomic_exchange(&h->last_hop, hop));
+    return e;
+}
+
+void yoke_error_note(yoke_error *e, const char *fmt, ...)
+{
+    if (!e || e->is_static)
+        return;
+    KEEP_ERRNO;
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    struct note *note = n < 0 ? NULL : memory_alloc(sizeof *note + (size_t)n + 1);
+    if (note) {
+        vsnprintf(note->text, (size_t)n + 1, fmt, again);
+        atomic_init(&note->link.next, NULL);
+        chain_append(&e->head->notes, &note->link);
+    }
+    va_end(again);
+    va_end(args);
+}
+
+static void details_free(const struct error_details_ops *ops, void *data)
+{
+    if (ops->free)
+        ops->free(data);
+}
+
+void error_set_details(yoke_error *e, const struct error_details_ops *ops, void *data)
+{
+    KEEP_ERRNO;
+    struct details *d = e && !e->is_static ? memory_alloc(sizeof *d) : NULL;
+    if (!d) {
+        details_free(ops, data);
+        return;
+    }
+    d->ops = ops;
+    d->data = data;
+    atomic_init(&d->link.next, NULL);
+    chain_append(&e->head->details, &d->link);
+}
+
+void *error_details(const yoke_error *e, const struct error_details_ops *ops)
+{
+    void *data = NULL;
+    for (struct link *l = e ? chain_first(&e->head->details) : NULL; l; l = link_next(l)) {
+        const struct details *d = (const struct details *)l;
+        if (d->ops == ops)
+            data = d->data;
+    }
+    return data;
+}
+
+void error_set_place(yoke_error *e, const char *file, int line, const char *function, const char *actor,
+                     const char *task)
+{
+    if (!e || !sole(e))
+        return;
+    KEEP_ERRNO;
+    struct place *p = &e->head->place;
+    struct place wanted = {.file = file ? file : p->file,
+                           .function = function ? function : p->function,
+                           .actor = actor ? actor : p->actor,
+                           .task = task ? task : p->task,
+                           .line = line};
+    char *text = memory_alloc(place_bytes(&wanted));
+    if (!text)
+        return;
+    place_copy(p, &wanted, text);
+    memory_free(e->head->place_text);
+    e->head->place_text = text;
+}
+
+void error_set_backtrace(yoke_error *e, const char *text)
+{
+    if (!e || !sole(e))
+        return;
+    KEEP_ERRNO;
+    char *copy = memory_strdup(text);
+    if (text && !copy)
+        return;
+    memory_free(e->head->backtrace);
+    e->head->backtrace = copy;
+}
+
+const char *error_backtrace(const yoke_error *e)
+{
+    return e ? e->head->backtrace : NULL;
+}
+
+/* ---- its end ---- */
+
+yoke_error *yoke_error_dup(const yoke_error *e)
+{
+    yoke_error *same =
+        (yoke_error *)(uintptr_t)e; /* shared inside: an equal error is the same one, counted once more */
+    if (same && !same->is_static)
+        atomic_fetch_add_explicit(&same->count, 1, memory_order_relaxed);
+    return same;
+}
+
+/* Gives up one hold; puts what has none left on the list, which stands for the stack that recursion would
+ * need. */
+static void let_go(yoke_error *e, yoke_error **doomed)
+{
+    if (!e || e->is_static || atomic_fetch_sub_explicit(&e->count, 1, memory_order_acq_rel) != 1)
+        return;
+    e->next_doomed = *doomed;
+    *doomed = e;
+}
+
+static void head_free(struct head *h, yoke_error **doomed)
+{
+    if (atomic_fetch_sub_explicit(&h->count, 1, memory_order_acq_rel) != 1)
+        return;
+    for (struct link *l = chain_first(&h->details); l; l = link_next(l))
+        details_free(((struct details *)l)->ops, ((struct details *)l)->data);
+    chain_free(&h->details);
+    chain_free(&h->notes);
+    chain_free(&h->hops);
+    memory_free(atomic_load(&h->last_hop));
+    memory_free(h->place_text);
+    memory_free(h->backtrace);
+    let_go(h->cause, doomed);
+    if (h->spare)
+        spare_give(h);
+    else
+        memory_free(h);
+}
+
+static void shape_free(yoke_error *e, yoke_error **doomed)
+{
+    for (size_t i = 0; i < e->member_count; i++)
+        let_go(e->members[i], doomed);
+    if (e->members != e->pair)
+        memory_free(e->members);
+    head_free(e->head, doomed);
+    if (e->spare)
+        spare_give(e);
+    else
+        memory_free(e);
+}
+
+void yoke_error_free(yoke_error *e)
+{
+    KEEP_ERRNO;
+    yoke_error *doomed = NULL;
+    let_go(e, &doomed);
+    while (doomed) {
+        yoke_error *next = doomed;
+        doomed = next->next_doomed;
+        shape_free(next, &doomed);
+    }
+}
+
+/* ---- views ---- */
+
+bool yoke_error_is(const yoke_error *e, const yoke_error_kind *kind)
+{
+    return e && is_below(e->head->kind, kind);
+}
+
+bool yoke_error_is_cancelled(const yoke_error *e)
+{
+    return e && e->only_cancelled;
+}
+
+const yoke_error_kind *yoke_error_kind_of(const yoke_error *e)
+{
+    return e->head->kind;
+}
+
+const char *yoke_error_message(const yoke_error *e)
+{
+    return e->head->message;
+}
+
+const char *yoke_error_file(const yoke_error *e)
+{
+    return e->head->place.file;
+}
+
+int yoke_error_line(const yoke_error *e)
+{
+    return e->head->place.line;
+}
+
+const char *yoke_error_function(const yoke_error *e)
+{
+    return e->head->place.function;
+}
+
+const char *yoke_error_actor(const yoke_error *e)
+{
+    return e->head->place.actor;
+}
+
+const char *yoke_error_task(const yoke_error *e)
+{
+    return e->head->place.task;
+}
+
+int yoke_error_errno(const yoke_error *e)
+{
+    return e->head->number;
+}
+
+const yoke_error *yoke_error_cause(const yoke_error *e)
+{
+    return e->head->cause;
+}
+
+size_t yoke_error_count(const yoke_error *e)
+{
+    return e->member_count;
+}
+
+const yoke_error *yoke_error_member(const yoke_error *e, size_t i)
+{
+    return i < e->member_count ? e->members[i] : NULL;
+}

@@ -1,0 +1,77 @@
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Length that the first byte promises, by the table of well-formed UTF-8 in the Unicode standard (3-7); 0 for
+ * none. */
+static size_t promised(unsigned char c)
+{
+    if (c < 0x80)
+        return 1;
+    if (c < 0xc2)
+        return 0;
+    return c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+}
+
+/* The second byte's range keeps out overlong forms, surrogates, what is beyond U+10FFFF; and the C1 controls.
+ */
+static bool second_fits(unsigned char first, unsigned char second)
+{
+    switch (first) {
+    case 0xc2:
+        return second >= 0xa0 && second <= 0xbf;
+    case 0xe0:
+        return second >= 0xa0 && second <= 0xbf;
+    case 0xed:
+        return second >= 0x80 && second <= 0x9f;
+    case 0xf0:
+        return second >= 0x90 && second <= 0xbf;
+    case 0xf4:
+        return second >= 0x80 && second <= 0x8f;
+    default:
+        return second >= 0x80 && second <= 0xbf;
+    }
+}
+
+size_t text_shown(const char *s, size_t size)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    size_t length = promised(p[0]);
+    if (length == 1)
+        return p[0] >= 0x20 && p[0] != 0x7f;
+    if (!length || length > size || !second_fits(p[0], p[1]))
+        return 0;
+    for (size_t i = 2; i < length; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return length;
+}
+
+void text_escape(char out[4], char byte)
+{
+    static const char digits[] = "0123456789abcdef";
+    out[0] = '\\';
+    out[1] = 'x';
+    out[2] = digits[(unsigned char)byte >> 4];
+    out[3] = digits[(unsigned char)byte & 15];
+}
+
+size_t text_cut(const char *s, size_t end)
+{
+    size_t at = end;
+    for (int i = 0; i < 3 && at && ((unsigned char)s[at] & 0xc0) == 0x80; i++)
+        at--;
+    return ((unsigned char)s[at] & 0xc0) == 0x80 ? end : at;
+}
+
+bool text_colours(int fd)
+{
+    int saved = errno;
+    const char *no = getenv("NO_COLOR");
+    bool wanted = (!no || !*no) && fd >= 0 && isatty(fd);
+    errno = saved;
+    return wanted;
+}
