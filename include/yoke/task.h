@@ -1,16 +1,20 @@
 /*
  * Floor 1: tasks in one process. Usable alone: include this header, link libyoke, call yoke_run().
  *
- * A task is a stackful coroutine on a stack of its own. Tasks live in nurseries: a nursery's close returns when
- * the last of them has ended. What is open in a task nests: scopes and nurseries are closed in the reverse order of their
- * opening, by the task that opened them; anything else aborts with the file and line of the opening.
+ * A task is a stackful coroutine on a stack of its own. Tasks live in nurseries: a nursery's close returns
+ * when the last of them has ended. What is open in a task nests: scopes and nurseries are closed in the
+ * reverse order of their opening, by the task that opened them; anything else aborts with the file and line
+ * of the opening.
  *
  * Words used below.
- *   checkpoint   the call looks for cancellation and lets other tasks run, on every path. All that blocks is one. It returns
+ *   checkpoint   the call looks for cancellation and lets other tasks run, on every path: at once when it
+ *                waits, else at the latest after a budget of such calls. All that blocks is one. It returns
  *                YOKE_CANCELLED while a scope around it is cancelled, each time.
- *   any task     a task of the same scheduler (one thread's yoke_run); a call from another thread, or outside of a run, is an
- *                error of kind YOKE_USAGE, or aborts where the call has no error to return.
- * An operation that took effect returns success even if a cancellation arrived meanwhile: nothing is lost to a race.
+ *   any task     a task of the same scheduler (one thread's yoke_run); a call from another thread, or
+ *                outside of a run, is an error of kind YOKE_USAGE, or aborts where the call has no error to
+ *                return.
+ * An operation that took effect returns success even if a cancellation arrived meanwhile: nothing is lost to
+ * a race.
  *
  * The model is trio's (Python); names are its names.
  */
@@ -33,16 +37,19 @@ typedef yoke_error *(*yoke_task_fn)(void *arg);
 /* ---- run ---------------------------------------------------------------------------------------- */
 
 typedef struct yoke_run_options {
-    size_t stack_bytes;      /* of each task, its guard and bookkeeping included; 0: 64 KiB. 16 KiB to 1 GiB */
-    size_t main_stack_bytes; /* of the main task; 0: 8 MiB (address space: pages are taken as they are touched) */
+    size_t stack_bytes;      /* of each task, guard and bookkeeping included; 0: 64 KiB. 16 KiB to 1 GiB */
+    size_t main_stack_bytes; /* of the main task; 0: 8 MiB of address space, taken as it is touched */
     unsigned budget;         /* operations that a task may complete without yielding; 0: 128 */
-    bool ignore_interrupt;   /* leave SIGINT alone; otherwise ctrl-c becomes YOKE_INTERRUPTED in the main task */
+    bool ignore_interrupt;   /* leave SIGINT alone; else ctrl-c is YOKE_INTERRUPTED in the main task */
 } yoke_run_options;
 
 /*
- * Runs `main_fn(arg)` as the main task of a new scheduler on the calling thread, and returns what it returned, the same pointer,
- * after every task has ended. Inside of another run on this thread: YOKE_USAGE. Bad options: YOKE_USAGE with the field's name.
- * Ctrl-c: the main task's next (or present) checkpoint returns YOKE_INTERRUPTED, once for each.
+ * Runs `main_fn(arg)` as the main task of a new scheduler on the calling thread, and returns what it
+ * returned, the same pointer, after every task has ended. Inside of another run on this thread: YOKE_USAGE.
+ * Bad options: YOKE_USAGE with the field's name. Ctrl-c: the main task's next (or present) checkpoint returns
+ * YOKE_INTERRUPTED, once for each; one that came after its last checkpoint is what yoke_run returns, with the
+ * main task's error as its cause. A handler of SIGINT that was there before the run is left alone. A
+ * Cancelled that the main task returns though no scope caused it comes as the cause of a YOKE_INTERNAL.
  */
 YOKE_MUST_USE yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *options);
 
@@ -62,7 +69,8 @@ YOKE_MUST_USE yoke_error *yoke_cancel_shielded_checkpoint(void);
 
 /* ---- time --------------------------------------------------------------------------------------- */
 
-/* Nanoseconds on the scheduler's clock (CLOCK_MONOTONIC: it stands still while the machine is suspended). Any thread. */
+/* Nanoseconds on the scheduler's clock (CLOCK_MONOTONIC: it stands still while the machine is suspended). Any
+ * thread. */
 int64_t yoke_now(void);
 /* Checkpoints. A negative delay is YOKE_USAGE; zero yields once; a deadline in the past too. */
 YOKE_MUST_USE yoke_error *yoke_sleep(int64_t ns);
@@ -103,8 +111,9 @@ typedef struct yoke_scope_options {
 } yoke_scope_options;
 
 /*
- * Opens a scope in the calling task. From here to its close the task, and all tasks of nurseries opened in it, are inside.
- * Not checkpoints. YOKE_USAGE outside of a task or when the scope is open already; YOKE_NO_MEMORY for a deadline that can't be kept.
+ * Opens a scope in the calling task. From here to its close the task, and all tasks of nurseries opened in
+ * it, are inside. Not checkpoints. YOKE_USAGE outside of a task or when the scope is open already;
+ * YOKE_NO_MEMORY for a deadline that can't be kept.
  */
 #define yoke_scope_open(s)            yoke_scope_open_at(__FILE__, __LINE__, (s), NULL)
 #define yoke_scope_open_with(s, opts) yoke_scope_open_at(__FILE__, __LINE__, (s), (opts))
@@ -115,23 +124,26 @@ YOKE_MUST_USE yoke_error *yoke_scope_open_at(const char *file, int line, yoke_sc
 YOKE_MUST_USE yoke_error *yoke_scope_open_after_at(const char *file, int line, yoke_scope *s, int64_t ns,
                                                    bool fail);
 /*
- * Closes the innermost scope of the calling task, given the body's error; returns what remains. If this scope was cancelled,
- * and none that encloses it (up to a shield), the Cancelled in `e` is absorbed: alone it becomes NULL, among others it is taken
- * out of the group. Not a checkpoint. Aborts if `s` is not the innermost, or not the caller's.
+ * Closes the innermost scope of the calling task, given the body's error; returns what remains. If this scope
+ * was cancelled, and none that encloses it (up to a shield), the Cancelled in `e` is absorbed: alone it
+ * becomes NULL, among others it is taken out of the group. Not a checkpoint. Aborts if `s` is not the
+ * innermost, or not the caller's.
  */
 YOKE_MUST_USE yoke_error *yoke_scope_close(yoke_scope *s, yoke_error *e);
 /*
- * Cancels all that is inside. The first reason (one line, or NULL) stays. Any task; not a checkpoint; does nothing when done twice.
+ * Cancels all that is inside. The first reason (one line, or NULL) stays. Any task; not a checkpoint; does
+ * nothing when done twice.
  */
 void yoke_scope_cancel(yoke_scope *s, const char *why);
-/* Setters for an open scope. Taking a shield away lets an outer cancellation in at once. A deadline in the past cancels at once.
-   YOKE_NEVER takes the deadline away. */
+/* Setters for an open scope. Taking a shield away lets an outer cancellation in at once. A deadline in the
+   past cancels at once. YOKE_NEVER takes the deadline away. */
 void yoke_scope_set_shield(yoke_scope *s, bool shield);
 YOKE_MUST_USE yoke_error *yoke_scope_set_deadline(yoke_scope *s, int64_t deadline);
 /* After or before the close: was it cancelled, and did its close absorb that? */
 bool yoke_scope_cancel_called(const yoke_scope *s);
 bool yoke_scope_cancelled_caught(const yoke_scope *s);
-/* The earliest deadline in force for the calling task, up to a shield; INT64_MIN if cancelled; YOKE_NEVER if none. */
+/* The earliest deadline in force for the calling task, up to a shield; INT64_MIN if cancelled; YOKE_NEVER if
+ * none. */
 int64_t yoke_current_effective_deadline(void);
 
 /* ---- nurseries ---------------------------------------------------------------------------------- */
@@ -142,9 +154,10 @@ typedef struct yoke_nursery {
     yoke_list children;
     yoke_task *closer; /* parked in close */
     yoke_error **errors;
+    yoke_error *few[2]; /* errors begins here: there is a place for one without memory too */
     size_t error_count, error_room;
     yoke_error *cancelled; /* one of the Cancelled that came back */
-    bool closing, closed;
+    bool closed;
 } yoke_nursery;
 
 typedef struct yoke_spawn_options {
@@ -156,10 +169,11 @@ typedef struct yoke_spawn_options {
 #define yoke_nursery_open(n) yoke_nursery_open_at(__FILE__, __LINE__, (n))
 YOKE_MUST_USE yoke_error *yoke_nursery_open_at(const char *file, int line, yoke_nursery *n);
 /*
- * Waits for the last task of the nursery, given the body's error, and returns what remains. An error of the body or of a task
- * cancels the rest. Real errors come as a group, in the order in which they happened, also when there is one; Cancelled that this
- * nursery caused is absorbed; one that came from outside is returned (alone, or as the last member). Checkpoint in that it yields; it looks for cancellation only through
- * its tasks, and never makes a Cancelled of its own. _flat: a group of one is its member.
+ * Waits for the last task of the nursery, given the body's error, and returns what remains. An error of the
+ * body or of a task cancels the rest. Real errors come as a group, in the order in which they happened, also
+ * when there is one; Cancelled that this nursery caused is absorbed; one that came from outside is returned
+ * (alone, or as the last member). Checkpoint in that it yields; it looks for cancellation only through its
+ * tasks, and never makes a Cancelled of its own. _flat: a group of one is its member.
  */
 YOKE_MUST_USE yoke_error *yoke_nursery_close(yoke_nursery *n, yoke_error *e);
 YOKE_MUST_USE yoke_error *yoke_nursery_close_flat(yoke_nursery *n, yoke_error *e);
@@ -168,24 +182,25 @@ void yoke_nursery_cancel(yoke_nursery *n, const char *why);
 yoke_scope *yoke_nursery_scope(yoke_nursery *n);
 
 /*
- * Starts a task in the nursery; it runs for the first time in the next pass of the scheduler, never inside this call. Any task may spawn
- * into a nursery. YOKE_CLOSED: the nursery has ended; YOKE_NO_MEMORY: no stack; nothing was started then and `arg` stays
- * the caller's. Not a checkpoint.
+ * Starts a task in the nursery; it runs for the first time in the next pass of the scheduler, never inside
+ * this call. Any task may spawn into a nursery. YOKE_CLOSED: the nursery has ended; YOKE_NO_MEMORY: no stack;
+ * nothing was started then and `arg` stays the caller's. Not a checkpoint.
  */
-#define yoke_spawn(n, fn, arg) yoke_spawn_at(__FILE__, __LINE__, #fn, (n), (fn), (arg), NULL)
-#define yoke_spawn_with(n, fn, arg, opts)                                                                    \
-    yoke_spawn_at(__FILE__, __LINE__, #fn, (n), (fn), (arg), (opts))
+#define yoke_spawn(n, fn, arg)            yoke_spawn_at(__FILE__, __LINE__, #fn, (n), (fn), (arg), NULL)
+#define yoke_spawn_with(n, fn, arg, opts) yoke_spawn_at(__FILE__, __LINE__, #fn, (n), (fn), (arg), (opts))
 YOKE_MUST_USE yoke_error *yoke_spawn_at(const char *file, int line, const char *fn_name, yoke_nursery *n,
                                         yoke_task_fn fn, void *arg, const yoke_spawn_options *options);
-/* The same; `size` bytes (at most 1 KiB) at `value` are copied onto the new task's stack, and fn is given the copy. */
+/* The same; `size` bytes (at most 1 KiB) at `value` are copied onto the new task's stack, and fn is given the
+ * copy. */
 #define yoke_spawn_value(n, fn, value, size)                                                                 \
     yoke_spawn_value_at(__FILE__, __LINE__, #fn, (n), (fn), (value), (size), NULL)
 YOKE_MUST_USE yoke_error *yoke_spawn_value_at(const char *file, int line, const char *fn_name,
                                               yoke_nursery *n, yoke_task_fn fn, const void *value,
                                               size_t size, const yoke_spawn_options *options);
 /*
- * A task of the run itself: it outlives the main task, is cancelled when that has ended, and is not under the caller's scopes. An
- * error of it cancels the main task and is what yoke_run returns, as the cause of a YOKE_INTERNAL.
+ * A task of the run itself: it outlives the main task, is cancelled when that has ended, and is not under the
+ * caller's scopes. An error of it cancels the main task and is what yoke_run returns, as the cause of a
+ * YOKE_INTERNAL.
  */
 #define yoke_spawn_system(fn, arg) yoke_spawn_system_at(__FILE__, __LINE__, #fn, (fn), (arg), NULL)
 YOKE_MUST_USE yoke_error *yoke_spawn_system_at(const char *file, int line, const char *fn_name,
@@ -195,15 +210,18 @@ YOKE_MUST_USE yoke_error *yoke_spawn_system_at(const char *file, int line, const
 
 enum yoke_abort {
     YOKE_ABORT_DONE,   /* the wait was taken back: the task gets the Cancelled now */
-    YOKE_ABORT_REFUSED /* it will be woken soon anyway, or must not be disturbed: it gets it at its next checkpoint */
+    YOKE_ABORT_REFUSED /* it will be woken soon anyway, or must not be disturbed: it gets it at its next
+                          checkpoint */
 };
 typedef enum yoke_abort (*yoke_abort_fn)(yoke_task *task, void *arg);
 /*
- * Parks the calling task till yoke_reschedule(), and returns the outcome given there. `abort` is called at most once,
- * inside of the cancelling call, when a cancellation reaches the parked task; it must not block. Looks for cancellation first.
+ * Parks the calling task till yoke_reschedule(), and returns the outcome given there. `abort` is called at
+ * most once, inside of the cancelling call, when a cancellation reaches the parked task; it must not block.
+ * Looks for cancellation first.
  */
 YOKE_MUST_USE yoke_error *yoke_park(yoke_abort_fn abort, void *arg);
-/* Wakes a parked task, in the next pass, with `outcome` (ownership passes). Waking one that is not parked aborts. */
+/* Wakes a parked task, in the next pass, with `outcome` (ownership passes). Waking one that is not parked
+ * aborts. */
 void yoke_reschedule(yoke_task *task, yoke_error *outcome);
 
 /* ---- event -------------------------------------------------------------------------------------- */
@@ -224,9 +242,10 @@ YOKE_MUST_USE yoke_error *yoke_event_wait(yoke_event *event);
 /* ---- memory channels ---------------------------------------------------------------------------- */
 
 /*
- * A channel carries items by value from its senders to its receivers, first in, first out. Each end is a small struct in the caller's
- * frame (not to be copied while open: clone it); a clone is an end of its own to the same side. A side is closed for good when the last
- * of its ends is. Ends belong to the scheduler that opened them; any task of it may use them.
+ * A channel carries items by value from its senders to its receivers, first in, first out. Each end is a
+ * small struct in the caller's frame (not to be copied while open: clone it); a clone is an end of its own to
+ * the same side. A side is closed for good when the last of its ends is. Ends belong to the scheduler that
+ * opened them; any task of it may use them.
  */
 typedef struct yoke_sender {
     struct yoke_channel *channel; /* NULL: closed */
@@ -246,16 +265,17 @@ typedef struct yoke_channel_statistics {
     size_t open_senders, open_receivers, waiting_senders, waiting_receivers;
 } yoke_channel_statistics;
 
-/* capacity: items; 0 hands over from task to task; YOKE_UNBOUNDED never waits. item_bytes: 0 to 16 MiB. YOKE_USAGE if the
-   product does not fit. */
+/* capacity: items; 0 hands over from task to task; YOKE_UNBOUNDED never waits. item_bytes: 0 to 16 MiB.
+   YOKE_USAGE if the product does not fit. */
 YOKE_MUST_USE yoke_error *yoke_channel_open(yoke_sender *tx, yoke_receiver *rx, size_t capacity,
                                             size_t item_bytes, const yoke_channel_options *options);
 /*
- * Checkpoints. After success the item is the channel's; after an error it is still the caller's. YOKE_CLOSED: this end was
- * closed; YOKE_BROKEN_RESOURCE: no receiver is left.
+ * Checkpoints. After success the item is the channel's; after an error it is still the caller's. YOKE_CLOSED:
+ * this end was closed; YOKE_BROKEN_RESOURCE: no receiver is left.
  */
 YOKE_MUST_USE yoke_error *yoke_channel_send(yoke_sender *tx, const void *item);
-/* Checkpoint. YOKE_CLOSED: this end was closed; YOKE_END_OF_CHANNEL: no sender is left, and all was received. */
+/* Checkpoint. YOKE_CLOSED: this end was closed; YOKE_END_OF_CHANNEL: no sender is left, and all was received.
+ */
 YOKE_MUST_USE yoke_error *yoke_channel_receive(yoke_receiver *rx, void *item);
 /* Never wait, no checkpoints; YOKE_WOULD_BLOCK instead. */
 YOKE_MUST_USE yoke_error *yoke_channel_send_nowait(yoke_sender *tx, const void *item);
@@ -274,9 +294,9 @@ void yoke_receiver_statistics(const yoke_receiver *rx, yoke_channel_statistics *
 YOKE_MUST_USE yoke_error *yoke_end_is_fine(yoke_error *e);
 
 /*
- * A typed channel without casts: YOKE_CHANNEL(job, struct job); defines job_sender and job_receiver (structs around the ends above),
- * job_channel(&tx, &rx, capacity), job_send(&tx, item), job_recv(&rx, &item), job_send_nowait, job_recv_nowait,
- * job_sender_close(&tx), job_receiver_close(&rx).
+ * A typed channel without casts: YOKE_CHANNEL(job, struct job); defines job_sender and job_receiver (structs
+ * around the ends above), job_channel(&tx, &rx, capacity), job_send(&tx, item), job_recv(&rx, &item),
+ * job_send_nowait, job_recv_nowait, job_sender_close(&tx), job_receiver_close(&rx).
  */
 #define YOKE_CHANNEL(name, type)                                                                             \
     typedef struct name##_sender {                                                                           \
@@ -319,13 +339,14 @@ YOKE_MUST_USE yoke_error *yoke_end_is_fine(yoke_error *e);
 /* ---- file descriptors ---------------------------------------------------------------------------- */
 
 /*
- * Checkpoints: wait till a read (write) on `fd` would not block: it is ready, at its end, or in error. The fd must be one that epoll
- * takes: sockets, pipes, terminals, eventfds, pidfds; a regular file is YOKE_USAGE. A second task on the same fd and direction:
- * YOKE_BUSY_RESOURCE. The fd should be non-blocking.
+ * Checkpoints: wait till a read (write) on `fd` would not block: it is ready, at its end, or in error. The fd
+ * must be one that epoll takes: sockets, pipes, terminals, eventfds, pidfds; a regular file is YOKE_USAGE. A
+ * second task on the same fd and direction: YOKE_BUSY_RESOURCE. The fd should be non-blocking.
  */
 YOKE_MUST_USE yoke_error *yoke_wait_readable(int fd);
 YOKE_MUST_USE yoke_error *yoke_wait_writable(int fd);
-/* Wakes whoever waits for `fd` with YOKE_CLOSED and closes it. Not a checkpoint. An fd that was ever waited for is closed by this call. */
+/* Wakes whoever waits for `fd` with YOKE_CLOSED and closes it. Not a checkpoint. An fd that was ever waited
+ * for is closed by this call. */
 void yoke_close(int fd);
 
 /* ---- child processes ----------------------------------------------------------------------------- */
@@ -335,8 +356,8 @@ typedef struct yoke_process yoke_process;
 
 typedef struct yoke_process_options {
     char *const *environment; /* NULL: this process' own, as it is now */
-    /* Descriptors that the program gets: its numbers 0 to n-1 are these of ours (-1: /dev/null). NULL: 0, 1, 2 as they are.
-       Everything else is closed in it. */
+    /* Descriptors that the program gets: its numbers 0 to n-1 are these of ours (-1: /dev/null). NULL: 0, 1,
+       2 as they are. Everything else is closed in it. */
     const int *fds;
     size_t fd_count;
     bool new_group; /* a process group of its own */
@@ -345,14 +366,16 @@ typedef struct yoke_process_options {
 /* Starts argv[0] (searched in PATH if it has no slash). Not a checkpoint. System errors name the program. */
 YOKE_MUST_USE yoke_error *yoke_process_open(yoke_process **process, char *const argv[],
                                             const yoke_process_options *options);
-/* Checkpoint: waits for its end; `status` is as of waitpid(2). May be asked again. */
+/* Checkpoint: waits for its end; `status` is as of waitpid(2). May be asked again, and by several tasks at
+ * once. */
 YOKE_MUST_USE yoke_error *yoke_process_wait(yoke_process *process, int *status);
 /* Sends a signal, by pidfd; a process that has ended already is no error. */
 YOKE_MUST_USE yoke_error *yoke_process_signal(yoke_process *process, int signal_number);
 pid_t yoke_process_pid(const yoke_process *process);
 /*
- * Ends what is still running (SIGTERM, 1 s, SIGKILL), reaps it, frees it; returns `e`, or if that is NULL what went wrong. Works in a
- * cancelled scope. NULL is fine.
+ * Ends what is still running (SIGTERM, 1 s, SIGKILL), reaps it, frees it; returns `e`, joined by what went
+ * wrong. Works in a cancelled scope. Other tasks that wait for it get its status, or YOKE_CLOSED if it could
+ * not be had. NULL is fine.
  */
 YOKE_MUST_USE yoke_error *yoke_process_close(yoke_process *process, yoke_error *e);
 

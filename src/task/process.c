@@ -1,7 +1,9 @@
 /*
- * Child programs: started by posix_spawn (which runs on vfork, so that the size of this process does not matter), watched and signalled by
- * pidfd, so that a recycled number is never hit.
+ * Child programs: started by posix_spawn (which runs on vfork, so that the size of this process does not
+ * matter), watched and signalled by pidfd, so that a recycled number is never hit.
  */
+#include "task/process.h"
+
 #include "base/memory.h"
 #include "task/task.h"
 
@@ -16,16 +18,23 @@
 
 extern char **environ;
 
+enum { FDS_MAX = 1024 };
+
 struct yoke_process {
     pid_t pid;
     int pidfd;
     bool reaped;
     int status;
+    bool watched;  /* one of the waiting tasks waits for the pidfd, the others in `waiters` */
+    bool closed;   /* nobody may wait any more */
+    unsigned uses; /* the handle, and each waiting task */
+    list waiters;
 };
 
 /* ---- open ---- */
 
-/* Descriptors first move out of the way of the numbers that they are to have, then to them, then all else is closed. */
+/* Descriptors first move out of the way of the numbers that they are to have, then to them, then all else is
+ * closed. */
 static int plan_fds(posix_spawn_file_actions_t *actions, const yoke_process_options *o, int *moved)
 {
     int error = 0;
@@ -62,7 +71,9 @@ static int plan_signals(posix_spawnattr_t *attributes, bool new_group)
 
 static int start(pid_t *pid, char *const argv[], const yoke_process_options *o)
 {
-    int moved[o->fd_count + 1];
+    int *moved = memory_alloc(o->fd_count * sizeof *moved);
+    if (!moved)
+        return ENOMEM;
     for (size_t i = 0; i < o->fd_count; i++)
         moved[i] = -1;
     posix_spawn_file_actions_t actions;
@@ -73,27 +84,44 @@ static int start(pid_t *pid, char *const argv[], const yoke_process_options *o)
     if (!error)
         error = plan_signals(&attributes, o->new_group);
     if (!error)
-        error = posix_spawnp(pid, argv[0], &actions, &attributes, argv, o->environment ? o->environment : environ);
+        error = posix_spawnp(pid, argv[0], &actions, &attributes, argv,
+                             o->environment ? o->environment : environ);
     for (size_t i = 0; i < o->fd_count; i++)
         if (moved[i] >= 0)
             close(moved[i]);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
+    memory_free(moved);
     return error;
+}
+
+yoke_error *process_adopt(yoke_process **process, pid_t pid, int pidfd)
+{
+    yoke_process *p = *process = memory_calloc(1, sizeof *p);
+    if (!p)
+        return yoke_raise(&YOKE_NO_MEMORY, "a child process");
+    p->pid = pid;
+    p->pidfd = pidfd;
+    p->uses = 1;
+    list_init(&p->waiters);
+    return NULL;
 }
 
 yoke_error *yoke_process_open(yoke_process **process, char *const argv[], const yoke_process_options *options)
 {
     static const yoke_process_options defaults;
+    const yoke_process_options *o = options ? options : &defaults;
     *process = NULL;
     if (!scheduler_here)
         return task_outside("yoke_process_open");
     if (!argv || !argv[0])
         return yoke_raise(&YOKE_USAGE, "yoke_process_open: no program");
-    yoke_process *p = memory_calloc(1, sizeof *p);
-    if (!p)
-        return yoke_raise(&YOKE_NO_MEMORY, "starting %s", argv[0]);
-    int error = start(&p->pid, argv, options ? options : &defaults);
+    if (o->fd_count > FDS_MAX || (o->fd_count && !o->fds))
+        return yoke_raise(&YOKE_USAGE, "starting %s: fd_count is %zu, and fds %s", argv[0], o->fd_count,
+                          o->fds ? "has 1024 at most" : "is NULL");
+    yoke_process *p;
+    YOKE_TRY(process_adopt(&p, -1, -1));
+    int error = start(&p->pid, argv, o);
     if (error) {
         memory_free(p);
         return yoke_raise_errno(error, "starting %s", argv[0]);
@@ -115,29 +143,102 @@ pid_t yoke_process_pid(const yoke_process *process)
     return process->pid;
 }
 
-/* ---- wait, signal, close ---- */
-
-static yoke_error *reap(yoke_process *p)
+int process_pidfd(const yoke_process *process)
 {
-    pid_t got;
+    return process->pidfd;
+}
+
+/* ---- wait ---- */
+
+/* waitid's answer in the form of waitpid(2). */
+static int status_of(const siginfo_t *info)
+{
+    switch (info->si_code) {
+    case CLD_EXITED:
+        return W_EXITCODE(info->si_status & 0xff, 0);
+    case CLD_DUMPED:
+        return W_EXITCODE(0, info->si_status | WCOREFLAG);
+    default:
+        return W_EXITCODE(0, info->si_status);
+    }
+}
+
+/* __WALL: a child that was cloned without an exit signal is waited for as well. */
+static yoke_error *reap(yoke_process *p, int flags)
+{
+    siginfo_t info = {0};
+    int got;
     do
-        got = waitpid(p->pid, &p->status, 0);
+        got = waitid((idtype_t)P_PIDFD, (id_t)p->pidfd, &info, WEXITED | __WALL | flags);
     while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        p->reaped = true; /* by someone else */
+        return yoke_raise_errno(errno, "waiting for process %d", (int)p->pid);
+    }
+    if (!info.si_pid)
+        return NULL; /* not yet */
     p->reaped = true;
-    return got < 0 ? yoke_raise_errno(errno, "waiting for process %d", (int)p->pid) : NULL;
+    p->status = status_of(&info);
+    return NULL;
+}
+
+static void leave(yoke_process *p)
+{
+    if (--p->uses == 0)
+        memory_free(p);
+}
+
+/* All of them when it has ended; else one, who waits for the pidfd from now on. */
+static void wake_waiters(yoke_process *p)
+{
+    while (wake_first(&p->waiters, NULL) && (p->reaped || p->closed))
+        ;
+}
+
+static yoke_error *watch(yoke_process *p)
+{
+    p->watched = true;
+    yoke_error *e = yoke_wait_readable(p->pidfd);
+    p->watched = false;
+    if (!e && !p->reaped && !p->closed)
+        e = reap(p, WNOHANG);
+    wake_waiters(p);
+    return e;
+}
+
+static yoke_error *wait_for_end(yoke_process *p, yoke_task *task)
+{
+    while (!p->reaped) {
+        if (p->closed)
+            return yoke_raise(&YOKE_CLOSED, "process %d was closed", (int)p->pid);
+        if (!p->watched) {
+            YOKE_TRY(watch(p));
+            continue;
+        }
+        YOKE_TRY(task_operation(task));
+        if (p->watched && !p->reaped && !p->closed)
+            YOKE_TRY(wait_in(&p->waiters, NULL));
+    }
+    return NULL;
 }
 
 yoke_error *yoke_process_wait(yoke_process *process, int *status)
 {
+    yoke_task *task = task_here();
+    if (!task)
+        return task_outside("yoke_process_wait");
     if (process->reaped) {
         *status = process->status;
         return yoke_checkpoint();
     }
-    YOKE_TRY(yoke_wait_readable(process->pidfd));
-    yoke_error *e = process->reaped ? NULL : reap(process);
+    process->uses++;
+    yoke_error *e = wait_for_end(process, task);
     *status = process->status;
+    leave(process);
     return e;
 }
+
+/* ---- signal, close ---- */
 
 yoke_error *yoke_process_signal(yoke_process *process, int signal_number)
 {
@@ -146,22 +247,32 @@ yoke_error *yoke_process_signal(yoke_process *process, int signal_number)
     return yoke_raise_errno(errno, "signalling process %d", (int)process->pid);
 }
 
+/* YOKE_NEVER: without a deadline, which needs no memory. */
 static yoke_error *wait_at_most(yoke_process *p, int64_t ns)
 {
+    yoke_scope_options options = {.after = ns == YOKE_NEVER ? 0 : ns, .shield = true};
     yoke_scope s;
-    YOKE_TRY(yoke_scope_open_with(&s, &(yoke_scope_options){.after = ns, .shield = true}));
+    YOKE_TRY(yoke_scope_open_with(&s, &options));
     int status;
     return yoke_scope_close(&s, yoke_process_wait(p, &status));
 }
 
+/*
+ * Whatever goes wrong on the way (no memory for a deadline, a ctrl-c that cuts a wait short), the process is
+ * ended and reaped; only one that we may not signal is left alone.
+ */
 static yoke_error *end(yoke_process *p)
 {
-    YOKE_TRY(yoke_process_signal(p, SIGTERM));
-    YOKE_TRY(wait_at_most(p, YOKE_S(1)));
+    yoke_error *e = yoke_process_signal(p, SIGTERM);
+    if (!e)
+        e = wait_at_most(p, YOKE_S(1));
     if (p->reaped)
-        return NULL;
-    YOKE_TRY(yoke_process_signal(p, SIGKILL));
-    return p->reaped ? NULL : reap(p);
+        return e;
+    yoke_error *kill_error = yoke_process_signal(p, SIGKILL);
+    if (kill_error)
+        return yoke_error_join(e, kill_error);
+    e = yoke_error_join(e, wait_at_most(p, YOKE_NEVER));
+    return p->reaped ? e : yoke_error_join(e, reap(p, 0));
 }
 
 yoke_error *yoke_process_close(yoke_process *process, yoke_error *e)
@@ -169,7 +280,9 @@ yoke_error *yoke_process_close(yoke_process *process, yoke_error *e)
     if (!process)
         return e;
     yoke_error *own = process->reaped ? NULL : end(process);
+    process->closed = true;
+    wake_waiters(process);
     yoke_close(process->pidfd);
-    memory_free(process);
+    leave(process);
     return yoke_error_join(e, own);
 }
