@@ -1,7 +1,8 @@
 /*
- * Memory channels. A ring of items, a queue of parked senders, a queue of parked receivers; whoever comes finds at most one of the queues
- * filled. An item goes straight from one task's memory to the other's when one of them waits, so that who waits comes first, and a
- * cancelled waiter has neither sent nor taken anything.
+ * Memory channels. A ring of items, a queue of parked senders, a queue of parked receivers; whoever comes
+ * finds at most one of the queues filled. An item goes straight from one task's memory to the other's when
+ * one of them waits, so that who waits comes first, and a cancelled waiter has neither sent nor taken
+ * anything.
  */
 #include "base/memory.h"
 #include "task/task.h"
@@ -11,12 +12,14 @@
 #define ITEM_MAX_BYTES ((size_t)16 << 20)
 
 struct yoke_channel {
+    struct scheduler *scheduler;
     size_t item_bytes, capacity; /* capacity: as asked for */
     char *ring;
     size_t room, first, used, peak; /* room: of the ring, in items */
     size_t senders, receivers;
     list sending, receiving;
     void (*destroy)(void *item);
+    bool dropping; /* destroy is being called, and may close an end of this very channel */
 };
 
 /* What a parked task waits with: its end, and the memory that its item is copied from or to. */
@@ -81,13 +84,15 @@ yoke_error *yoke_channel_open(yoke_sender *tx, yoke_receiver *rx, size_t capacit
     if (item_bytes > ITEM_MAX_BYTES)
         return yoke_raise(&YOKE_USAGE, "items of %zu bytes: 16 MiB at most", item_bytes);
     if (__builtin_mul_overflow(room, item_bytes ? item_bytes : 1, &bytes) || bytes > PTRDIFF_MAX)
-        return yoke_raise(&YOKE_USAGE, "a channel of %zu items of %zu bytes does not fit", capacity, item_bytes);
+        return yoke_raise(&YOKE_USAGE, "a channel of %zu items of %zu bytes does not fit", capacity,
+                          item_bytes);
     struct yoke_channel *c = memory_calloc(1, sizeof *c);
     char *ring = c && room ? memory_alloc(bytes) : NULL;
     if (!c || (room && !ring)) {
         memory_free(c);
         return yoke_raise(&YOKE_NO_MEMORY, "a channel of %zu items of %zu bytes", capacity, item_bytes);
     }
+    c->scheduler = scheduler_here;
     c->item_bytes = item_bytes;
     c->capacity = capacity;
     c->ring = ring;
@@ -134,16 +139,17 @@ static void wake_waiters(list *waiters, const void *end, const yoke_error_kind *
 
 static void drop_items(struct yoke_channel *c)
 {
+    c->dropping = true;
     for (size_t i = 0; c->destroy && i < c->used; i++)
         c->destroy(slot(c, i));
+    c->dropping = false;
     c->used = 0;
 }
 
 static void free_if_unused(struct yoke_channel *c)
 {
-    if (c->senders || c->receivers)
+    if (c->senders || c->receivers || c->dropping)
         return;
-    drop_items(c);
     memory_free(c->ring);
     memory_free(c);
 }
@@ -176,12 +182,20 @@ void yoke_receiver_close(yoke_receiver *rx)
 
 /* ---- send ---- */
 
+static yoke_error *check_thread(const struct yoke_channel *c)
+{
+    if (c->scheduler != scheduler_here)
+        return yoke_raise(&YOKE_USAGE, "a channel is used outside of the run that it was opened in");
+    return NULL;
+}
+
 static yoke_error *send_now(yoke_sender *tx, const void *item, bool *done)
 {
     struct yoke_channel *c = tx->channel;
     *done = true;
     if (!c)
         return yoke_raise(&YOKE_CLOSED, "sending on a closed sender");
+    YOKE_TRY(check_thread(c));
     if (!c->receivers)
         return yoke_raise(&YOKE_BROKEN_RESOURCE, "every receiver was closed");
     if (!list_empty(&c->receiving)) {
@@ -231,6 +245,7 @@ static yoke_error *receive_now(yoke_receiver *rx, void *item, bool *done)
     *done = true;
     if (!c)
         return yoke_raise(&YOKE_CLOSED, "receiving on a closed receiver");
+    YOKE_TRY(check_thread(c));
     bool sender_waits = !list_empty(&c->sending);
     if (!c->used && !sender_waits) {
         if (!c->senders)
@@ -284,7 +299,8 @@ yoke_error *yoke_end_is_fine(yoke_error *e)
 static size_t length(const list *waiters)
 {
     size_t n = 0;
-    list_for_each(node, waiters) n++;
+    list_for_each(node, waiters)
+        n++;
     return n;
 }
 

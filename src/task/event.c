@@ -1,3 +1,4 @@
+/* Events: a flag that is set once, and those who wait for it. */
 #include "task/task.h"
 
 void yoke_event_init(yoke_event *event)
@@ -25,9 +26,8 @@ yoke_error *yoke_event_wait(yoke_event *event)
     yoke_task *task = task_here();
     if (!task)
         return task_outside("yoke_event_wait");
+    YOKE_TRY(task_operation(task));
     if (event->set)
-        return task_operation(task);
-    if (task_has_news(task))
-        return task_news(task);
+        return NULL;
     return wait_in(&event->waiters, NULL);
 }

@@ -1,6 +1,7 @@
 /*
- * Nurseries. A nursery is a scope, a list of children, and the errors that came back. Its close waits, undisturbed, for the last child: the
- * cancellation that arrives meanwhile reaches the children, and comes back through them.
+ * Nurseries. A nursery is a scope, a list of children, and the errors that came back. Its close waits,
+ * undisturbed, for the last child: the cancellation that arrives meanwhile reaches the children, and comes
+ * back through them.
  */
 #include "base/die.h"
 #include "base/error.h"
@@ -15,10 +16,11 @@ yoke_error *yoke_nursery_open_at(const char *file, int line, yoke_nursery *n)
     n->scope.is_nursery = true;
     list_init(&n->children);
     n->closer = NULL;
-    n->errors = NULL;
-    n->error_count = n->error_room = 0;
+    n->errors = n->few;
+    n->error_count = 0;
+    n->error_room = sizeof n->few / sizeof n->few[0];
     n->cancelled = NULL;
-    n->closing = n->closed = false;
+    n->closed = false;
     return NULL;
 }
 
@@ -44,23 +46,30 @@ static void keep_cancelled(yoke_nursery *n, yoke_error *e)
 static void keep_error(yoke_nursery *n, yoke_error *e)
 {
     if (n->error_count == n->error_room) {
-        size_t room = n->error_room ? 2 * n->error_room : 4;
-        yoke_error **grown = memory_realloc(n->errors, room * sizeof *grown);
+        size_t room = 2 * n->error_room;
+        yoke_error **grown = memory_realloc(n->errors == n->few ? NULL : n->errors, room * sizeof *grown);
         if (!grown) {
-            /* No room in the list: the errors so far become one, and if even that fails the first one stays the truth. */
-            if (n->error_count)
-                n->errors[n->error_count - 1] = yoke_error_join(n->errors[n->error_count - 1], e);
-            else
-                keep_cancelled(n, e);
+            n->errors[n->error_count - 1] = yoke_error_join(n->errors[n->error_count - 1], e);
             return;
         }
+        if (n->errors == n->few)
+            memcpy(grown, n->few, sizeof n->few);
         n->errors = grown;
         n->error_room = room;
     }
     n->errors[n->error_count++] = e;
 }
 
-void nursery_add_error(yoke_nursery *n, yoke_error *e)
+static yoke_error *reason_of(const yoke_task *child, const yoke_error *e)
+{
+    if (child)
+        return error_make_cancelled("cancelled by its nursery: task `%s` failed: %s", child->name,
+                                    yoke_error_message(e));
+    return error_make_cancelled("cancelled by its nursery: the body failed: %s", yoke_error_message(e));
+}
+
+/* `child`: whose error it is; NULL: the body's. */
+static void add_error(yoke_nursery *n, const yoke_task *child, yoke_error *e)
 {
     if (!e)
         return;
@@ -69,15 +78,14 @@ void nursery_add_error(yoke_nursery *n, yoke_error *e)
         scope_cancel_with(&n->scope, NULL);
         return;
     }
+    yoke_error *reason = n->scope.cancel_called ? NULL : reason_of(child, e);
     keep_error(n, e);
-    if (!n->scope.cancel_called)
-        scope_cancel_with(&n->scope, error_make_cancelled("cancelled: a task of the nursery failed: %s",
-                                                          yoke_error_message(e)));
+    scope_cancel_with(&n->scope, reason);
 }
 
-void nursery_child_ended(yoke_nursery *n, yoke_error *e)
+void nursery_child_ended(yoke_nursery *n, const yoke_task *child, yoke_error *e)
 {
-    nursery_add_error(n, e);
+    add_error(n, child, e);
     if (n->closer && list_empty(&n->children)) {
         yoke_task *closer = n->closer;
         n->closer = NULL;
@@ -85,7 +93,8 @@ void nursery_child_ended(yoke_nursery *n, yoke_error *e)
     }
 }
 
-/* Real errors as a group, with a Cancelled as its last member; a Cancelled alone goes as it is. What is this scope's own is then absorbed. */
+/* Real errors as a group, with a Cancelled as its last member; a Cancelled alone goes as it is. What is this
+ * scope's own is then absorbed. */
 static yoke_error *remains(yoke_nursery *n)
 {
     yoke_error *e = n->cancelled;
@@ -95,20 +104,21 @@ static yoke_error *remains(yoke_nursery *n)
             keep_error(n, e);
         e = yoke_error_group(n->errors, n->error_count, "tasks of a nursery failed");
     }
-    memory_free(n->errors);
+    if (n->errors != n->few)
+        memory_free(n->errors);
     n->errors = NULL;
     n->error_count = n->error_room = 0;
-    return yoke_scope_close(&n->scope, e);
+    return scope_leave(&n->scope, e);
 }
 
 /*
- * While close waits, a cancellation is the children's business: it comes back through them, and close makes none of its own. Ctrl-c is an
- * error like the body's.
+ * While close waits, a cancellation is the children's business: it comes back through them, and close makes
+ * none of its own. Ctrl-c is an error like the body's.
  */
 static enum yoke_abort keep_waiting(yoke_task *task, void *arg)
 {
     if (task->interrupts)
-        nursery_add_error(arg, task_news(task));
+        add_error(arg, NULL, task_news(task));
     task->abort = keep_waiting;
     return YOKE_ABORT_REFUSED;
 }
@@ -119,17 +129,15 @@ yoke_error *yoke_nursery_close(yoke_nursery *n, yoke_error *e)
     if (!task)
         die("a nursery is closed outside of a task");
     if (task->scope != &n->scope || n->scope.owner != task)
-        return yoke_scope_close(&n->scope, e); /* dies, and says of what */
-    nursery_add_error(n, e);
-    n->closing = true;
+        return scope_leave(&n->scope, e); /* dies, and says of what */
+    add_error(n, NULL, e);
     if (list_empty(&n->children))
         task_yield(task);
     while (!list_empty(&n->children)) {
         if (task->interrupts)
-            nursery_add_error(n, task_news(task));
+            add_error(n, NULL, task_news(task));
         n->closer = task;
-        yoke_error *outcome = task_park(task, keep_waiting, n);
-        nursery_add_error(n, outcome);
+        add_error(n, NULL, task_park(task, keep_waiting, n));
     }
     n->closed = true;
     return remains(n);

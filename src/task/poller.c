@@ -1,9 +1,12 @@
+/* Waiting for descriptors; the two sorts of watch are told of in poller.h. */
 #include "task/poller.h"
 
 #include "base/memory.h"
 #include "task/task.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -88,12 +91,13 @@ static int wait_for_events(struct poller *p, struct epoll_event *events, int64_t
     if (timeout_ns <= 0)
         return epoll_wait(p->epoll_fd, events, EVENTS_PER_WAIT, timeout_ns < 0 ? -1 : 0);
     struct timespec ts = {timeout_ns / 1000000000, timeout_ns % 1000000000};
-    static bool coarse; /* epoll_pwait2 is Linux 5.11; before, whole milliseconds, rounded up */
-    if (!coarse) {
+    /* epoll_pwait2 is Linux 5.11, and younger than many sandboxes; else whole milliseconds, rounded up. */
+    static atomic_bool coarse;
+    if (!atomic_load_explicit(&coarse, memory_order_relaxed)) {
         int n = epoll_pwait2(p->epoll_fd, events, EVENTS_PER_WAIT, &ts, NULL);
-        if (n >= 0 || errno != ENOSYS)
+        if (n >= 0 || (errno != ENOSYS && errno != EPERM))
             return n;
-        coarse = true;
+        atomic_store_explicit(&coarse, true, memory_order_relaxed);
     }
     int64_t ms = (timeout_ns + 999999) / 1000000;
     return epoll_wait(p->epoll_fd, events, EVENTS_PER_WAIT, ms > 3600000 ? 3600000 : (int)ms);
@@ -161,18 +165,17 @@ static yoke_error *watch_wait(struct poll_watch *w, yoke_task **waiter, bool *se
     yoke_task *task = task_here();
     if (!task)
         return task_outside("poll_watch");
+    YOKE_TRY(task_operation(task));
     if (w->closed)
         return yoke_raise(&YOKE_CLOSED, "the descriptor was closed");
     if (*seen || (w->ended && waiter == &w->reader)) {
         *seen = false;
-        return task_operation(task);
+        return NULL;
     }
-    if (task_has_news(task))
-        return task_news(task);
     if (*waiter)
-        return yoke_raise(&YOKE_BUSY_RESOURCE, "task `%s` waits for descriptor %d already", (*waiter)->name, w->fd);
-    yoke_error *e = wait_as(&task->scheduler->poller, task, waiter);
-    return e;
+        return yoke_raise(&YOKE_BUSY_RESOURCE, "task `%s` waits for descriptor %d already", (*waiter)->name,
+                          w->fd);
+    return wait_as(&task->scheduler->poller, task, waiter);
 }
 
 yoke_error *poll_watch_readable(struct poll_watch *w)
@@ -209,7 +212,7 @@ void poll_watch_close(struct poll_watch *w)
 static struct poll_watch *watch_of(struct poller *p, int fd)
 {
     if ((size_t)fd >= p->by_fd_count) {
-        size_t count = (size_t)fd + 32;
+        size_t count = (size_t)fd + 32 > 2 * p->by_fd_count ? (size_t)fd + 32 : 2 * p->by_fd_count;
         struct poll_watch **grown = memory_realloc(p->by_fd, count * sizeof *grown);
         if (!grown)
             return NULL;
@@ -230,7 +233,8 @@ static bool arm(struct poller *p, struct poll_watch *w)
 {
     uint32_t events = EPOLLONESHOT | (w->reader ? EPOLLIN | EPOLLRDHUP : 0u) | (w->writer ? EPOLLOUT : 0u);
     struct epoll_event event = {.events = events, .data.ptr = w};
-    /* The number may have been closed and opened anew behind our back: what epoll knows of it decides, not what we remember. */
+    /* The number may have been closed and opened anew behind our back: what epoll knows of it decides, not
+     * what we remember. */
     if (epoll_ctl(p->epoll_fd, EPOLL_CTL_MOD, w->fd, &event) < 0 &&
         (errno != ENOENT || epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, w->fd, &event) < 0))
         return false;
@@ -245,15 +249,18 @@ static yoke_error *wait_for_fd(int fd, bool write)
         return task_outside(write ? "yoke_wait_writable" : "yoke_wait_readable");
     if (fd < 0)
         return yoke_raise(&YOKE_USAGE, "%d is no descriptor", fd);
-    if (task_has_news(task))
-        return task_news(task);
+    YOKE_TRY(task_operation(task));
     struct poller *p = &task->scheduler->poller;
+    /* Asked first, so that a number out of the air does not make a table of its size. */
+    if ((size_t)fd >= p->by_fd_count && fcntl(fd, F_GETFD) < 0)
+        return yoke_raise_errno(errno, "waiting for descriptor %d", fd);
     struct poll_watch *w = watch_of(p, fd);
     if (!w)
         return yoke_raise(&YOKE_NO_MEMORY, "waiting for descriptor %d", fd);
     yoke_task **waiter = write ? &w->writer : &w->reader;
     if (*waiter)
-        return yoke_raise(&YOKE_BUSY_RESOURCE, "task `%s` waits for descriptor %d already", (*waiter)->name, fd);
+        return yoke_raise(&YOKE_BUSY_RESOURCE, "task `%s` waits for descriptor %d already", (*waiter)->name,
+                          fd);
     *waiter = task;
     bool armed = arm(p, w);
     *waiter = NULL;
@@ -275,6 +282,7 @@ yoke_error *yoke_wait_writable(int fd)
 
 void yoke_close(int fd)
 {
+    int saved = errno;
     struct scheduler *s = scheduler_here;
     if (s && fd >= 0 && (size_t)fd < s->poller.by_fd_count && s->poller.by_fd[fd]) {
         struct poll_watch *w = s->poller.by_fd[fd];
@@ -283,7 +291,6 @@ void yoke_close(int fd)
         wake_closed(&s->poller, &w->reader);
         wake_closed(&s->poller, &w->writer);
     }
-    int saved = errno;
     close(fd);
     errno = saved;
 }

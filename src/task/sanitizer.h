@@ -20,10 +20,11 @@
 #endif
 
 #if __has_include(<valgrind/valgrind.h>) && !defined(NVALGRIND)
-#include <valgrind/valgrind.h>
+#include <valgrind/memcheck.h>
 #else
-#define VALGRIND_STACK_REGISTER(low, high) 0
-#define VALGRIND_STACK_DEREGISTER(id)      ((void)(id))
+#define VALGRIND_MAKE_MEM_DEFINED(at, size) ((void)(at), 0)
+#define VALGRIND_STACK_REGISTER(low, high)  0
+#define VALGRIND_STACK_DEREGISTER(id)       ((void)(id))
 #endif
 
 #ifdef YOKE_ASAN
@@ -34,7 +35,8 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-/* Before a switch: `save` keeps the left stack's state (NULL: it is left for good); the new stack is [low, low + size). */
+/* Before a switch: `save` keeps the left stack's state (NULL: it is left for good); the new stack is [low,
+ * low + size). */
 static inline void sanitizer_leave(void **save, const void *low, size_t size, void *fiber)
 {
 #ifdef YOKE_ASAN

@@ -1,15 +1,17 @@
 /*
  * The scheduler: one a thread, a queue of ready tasks, passes.
  *
- * A pass is what trio calls a tick: the tasks that are ready when it begins run once each, and what they make ready runs in the next.
- * There is no scheduler stack: the task that yields or parks runs the next pass itself when the batch is used up, and switches right to
- * the next task (or goes on, if that is itself). So a yield is one switch.
+ * A pass is what trio calls a tick: the tasks that are ready when it begins run once each, and what they make
+ * ready runs in the next. There is no scheduler stack: the task that yields or parks runs the next pass
+ * itself when the batch is used up, and switches right to the next task (or goes on, if that is itself). So a
+ * yield is one switch.
  *
  * What a pass looks at costs system calls, so it looks at
  *   timers        whenever one is set (a clock read),
  *   descriptors   whenever a task waits for one,
  *   else          for wake-ups alone, every 64th pass,
- * which serves what is due in the second pass at the latest, and lets tasks that only pass items to each other run undisturbed.
+ * which serves what is due in the second pass at the latest, and lets tasks that only pass items to each
+ * other run undisturbed.
  */
 #include "task/task.h"
 
@@ -122,8 +124,11 @@ void pass_hook_unset(struct pass_hook *hook)
 
 static void run_hooks(struct scheduler *s)
 {
-    while (!list_empty(&s->pass_hooks)) {
-        struct pass_hook *hook = container_of(list_pop(&s->pass_hooks), struct pass_hook, link);
+    list due;
+    list_init(&due);
+    list_splice(&due, &s->pass_hooks);
+    while (!list_empty(&due)) {
+        struct pass_hook *hook = container_of(list_pop(&due), struct pass_hook, link);
         hook->set = false;
         hook->fn(hook);
     }
@@ -133,8 +138,10 @@ static void run_hooks(struct scheduler *s)
 static void interrupted(void *arg, unsigned count)
 {
     struct scheduler *s = arg;
-    if (!s->main_task)
+    if (!s->main_task) {
+        s->late_interrupts += count;
         return;
+    }
     s->main_task->interrupts += count;
     task_deliver(s->main_task);
 }
@@ -145,7 +152,8 @@ static int64_t time_to_wait(struct scheduler *s)
     if (earliest == YOKE_NEVER)
         return -1;
     int64_t now = yoke_now();
-    /* One nanosecond at least: zero would only look, and the loop in pass would spin till the clock has moved. */
+    /* One nanosecond at least: zero would only look, and the loop in pass would spin till the clock has
+     * moved. */
     return earliest > now ? earliest - now : 1;
 }
 
@@ -160,6 +168,7 @@ static void look(struct scheduler *s, int64_t timeout)
 
 static void __attribute__((noinline)) pass(struct scheduler *s)
 {
+    int saved_errno = errno; /* of the task on whose stack this runs */
     s->current = NULL;
     s->passes++;
     for (;;) {
@@ -180,6 +189,7 @@ static void __attribute__((noinline)) pass(struct scheduler *s)
             break;
     }
     s->batch_left = s->ready_count;
+    errno = saved_errno;
 }
 
 /* ---- switching ---- */
@@ -219,8 +229,7 @@ yoke_error *yoke_checkpoint(void)
     yoke_task *task = task_here();
     if (__builtin_expect(!task, 0))
         return task_outside("yoke_checkpoint");
-    if (!task_has_news(task))
-        task_yield(task);
+    task_yield(task);
     return task_has_news(task) ? task_news(task) : NULL;
 }
 
@@ -232,7 +241,7 @@ yoke_error *yoke_checkpoint_if_cancelled(void)
     if (!task_has_news(task))
         return NULL;
     task_yield(task);
-    return task_news(task);
+    return task_has_news(task) ? task_news(task) : NULL; /* another task may have raised a shield */
 }
 
 yoke_error *yoke_cancel_shielded_checkpoint(void)
@@ -262,6 +271,7 @@ yoke_error *yoke_park(yoke_abort_fn abort_fn, void *arg)
     yoke_task *task = task_here();
     if (!task)
         return task_outside("yoke_park");
+    /* No yield here: whoever is to wake the task may know of it already. */
     if (task_has_news(task))
         return task_news(task);
     return task_park(task, abort_fn, arg);
@@ -269,6 +279,8 @@ yoke_error *yoke_park(yoke_abort_fn abort_fn, void *arg)
 
 void yoke_reschedule(yoke_task *task, yoke_error *outcome)
 {
+    if (task->scheduler != scheduler_here)
+        die("yoke_reschedule: called on another thread than that of task `%s`", task->name);
     if (task->state != TASK_PARKED)
         die("yoke_reschedule: task `%s` is not parked", task->name);
     task->abort = NULL;
@@ -282,7 +294,8 @@ yoke_error *task_news(yoke_task *task)
         task->interrupts--;
         return yoke_raise(&YOKE_INTERRUPTED, "interrupted by ctrl-c");
     }
-    /* The outermost cancelled scope, up to the first shield, is the one that will absorb it: its reason is told. */
+    /* The outermost cancelled scope, up to the first shield, is the one that will absorb it: its reason is
+     * told. */
     yoke_scope *why = NULL;
     for (yoke_scope *s = task->scope; s; s = s->parent) {
         if (s->cancel_called)
@@ -357,7 +370,8 @@ yoke_task *task_create(struct scheduler *s, yoke_task_fn fn, void *arg, const ch
     void *block = stack_take(&s->stacks, stack_bytes ? stack_bytes : s->task_bytes, &block_bytes);
     if (!block)
         return NULL;
-    yoke_task *task = (yoke_task *)(((uintptr_t)block + block_bytes - sizeof(yoke_task) - 8) & ~(uintptr_t)63);
+    yoke_task *task =
+        (yoke_task *)(((uintptr_t)block + block_bytes - sizeof(yoke_task) - 8) & ~(uintptr_t)63);
     *task = (yoke_task){
         .scheduler = s,
         .state = TASK_PARKED,
@@ -365,6 +379,7 @@ yoke_task *task_create(struct scheduler *s, yoke_task_fn fn, void *arg, const ch
         .fn = fn,
         .arg = arg,
         .name = name,
+        .file = "",
         .block = block,
         .block_bytes = block_bytes,
         .sanitizer = sanitizer_fiber(),
@@ -407,7 +422,7 @@ void task_end(yoke_task *task, yoke_error *e)
     if (!n)
         leave_host(s, task);
     list_remove(&task->in_nursery);
-    nursery_child_ended(n, e);
+    nursery_child_ended(n, task, e);
     VALGRIND_STACK_DEREGISTER(task->valgrind_id);
     s->live--;
     if (s->batch_left == 0)
@@ -445,11 +460,14 @@ static yoke_error *run_main(void *arg)
 {
     struct run *run = arg;
     run->result = run->main_fn(run->arg);
+    yoke_task *task = task_here();
+    task->scheduler->late_interrupts += task->interrupts;
     return NULL;
 }
 
 /*
- * The first task of a run. The run's own tasks live in its nursery; the main task in one inside, so that they outlive it.
+ * The first task of a run. The run's own tasks live in its nursery; the main task in one inside, so that they
+ * outlive it.
  */
 static yoke_error *run_init(void *arg)
 {
@@ -473,13 +491,18 @@ static yoke_error *run_init(void *arg)
     yoke_nursery_cancel(&system, "the main task has ended");
     yoke_error *system_error = yoke_nursery_close(&system, NULL);
     s->system = NULL;
-    if (e && yoke_error_is_cancelled(e)) {
-        yoke_error_free(e);
-        e = NULL;
-    }
-    if (system_error)
-        e = yoke_error_join(yoke_wrap(system_error, &YOKE_INTERNAL, "a task of the runtime failed"), e);
     run->result = yoke_error_join(run->result, e);
+    if (system_error) {
+        /* The Cancelled that it sent through the main task ends here. */
+        yoke_error *caused;
+        yoke_error_split(&run->result, &YOKE_CANCELLED, &caused);
+        yoke_error_free(caused);
+        system_error = yoke_wrap(system_error, &YOKE_INTERNAL, "a task of the runtime failed");
+        run->result = yoke_error_join(run->result, system_error);
+    } else if (yoke_error_is_cancelled(run->result)) {
+        run->result = yoke_wrap(run->result, &YOKE_INTERNAL,
+                                "the main task returned a Cancelled that none of its scopes had caused");
+    }
     return NULL;
 }
 
@@ -492,6 +515,16 @@ static void leave_host(struct scheduler *s, yoke_task *last)
     sanitizer_leave(NULL, s->host_stack, s->host_stack_bytes, s->host_sanitizer);
     switch_stack(&last->context, &s->host);
     __builtin_unreachable();
+}
+
+/* A ctrl-c that no checkpoint has told: the run was interrupted all the same. */
+static yoke_error *tell_late_interrupts(struct scheduler *s, yoke_error *e)
+{
+    if (!s->late_interrupts || yoke_error_find(e, &YOKE_INTERRUPTED))
+        return e;
+    if (e)
+        return yoke_wrap(e, &YOKE_INTERRUPTED, "interrupted by ctrl-c");
+    return yoke_raise(&YOKE_INTERRUPTED, "interrupted by ctrl-c");
 }
 
 static yoke_error *check_stack(const char *field, size_t bytes)
@@ -533,7 +566,8 @@ yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *op
     list_init(&s.pass_hooks);
     struct run run = {.main_fn = main_fn,
                       .arg = arg,
-                      .main_bytes = o->main_stack_bytes ? o->main_stack_bytes : DEFAULT_MAIN_BYTES * STACK_FACTOR};
+                      .main_bytes =
+                          o->main_stack_bytes ? o->main_stack_bytes : DEFAULT_MAIN_BYTES * STACK_FACTOR};
     YOKE_TRY(poller_open(&s.poller));
     scheduler_here = &s;
     struct error_identity identity = {.actor = identity_actor, .task = identity_task, .arg = &s};
@@ -551,18 +585,19 @@ yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *op
         s.current = first;
         s.host_sanitizer = sanitizer_own_fiber();
         void *fake = NULL;
-        sanitizer_leave(&fake, first->block, (size_t)((char *)first - (char *)first->block), first->sanitizer);
+        sanitizer_leave(&fake, first->block, (size_t)((char *)first - (char *)first->block),
+                        first->sanitizer);
         switch_stack(&s.host, &first->context);
         sanitizer_arrive(fake, NULL, NULL);
         sanitizer_fiber_free(first->sanitizer);
         stack_give(&s.stacks, first->block, first->block_bytes);
     }
     if (!o->ignore_interrupt)
-        signal_unwatch(&s, SIGINT);
+        s.late_interrupts += signal_unwatch(&s, SIGINT);
     scheduler_here = NULL;
     error_identity_set(s.outer_identity);
     stack_pool_free(&s.stacks);
     timer_heap_free(&s.timers);
     poller_close(&s.poller);
-    return e ? e : run.result;
+    return tell_late_interrupts(&s, e ? e : run.result);
 }

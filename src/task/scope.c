@@ -1,15 +1,17 @@
 /*
- * Cancel scopes. The open scopes of a run form a tree: a scope's parent is the one that was innermost when it was opened, and a task
- * begins in the scope of its nursery. Each task is in the list of its innermost scope.
+ * Cancel scopes. The open scopes of a run form a tree: a scope's parent is the one that was innermost when it
+ * was opened, and a task begins in the scope of its nursery. Each task is in the list of its innermost scope.
  *
- * `effective`: a cancellation is seen inside: the scope was cancelled, or its parent is effective and the scope is no shield. It is
- * kept up to date in the tree, so that a checkpoint reads one flag. Changes walk the tree without recursion.
+ * `effective`: a cancellation is seen inside: the scope was cancelled, or its parent is effective and the
+ * scope is no shield. It is kept up to date in the tree, so that a checkpoint reads one flag. Changes walk
+ * the tree without recursion.
  *
- * Which scope absorbs: one that is cancelled while no cancellation is to be seen from its parent; so of several cancelled ones around
- * each other it is the outermost (up to a shield), as in trio.
+ * Which scope absorbs: one that is cancelled while no cancellation is to be seen from its parent; so of
+ * several cancelled ones around each other it is the outermost (up to a shield), as in trio.
  */
 #include "base/die.h"
 #include "base/error.h"
+#include "task/sanitizer.h"
 #include "task/task.h"
 
 #include <stdint.h>
@@ -36,7 +38,8 @@ static yoke_scope *walk_next(yoke_scope *root, yoke_scope *s, bool down)
     return NULL;
 }
 
-/* Brings `effective` up to date in the tree below `root`, and tells the tasks that stand where it became true. */
+/* Brings `effective` up to date in the tree below `root`, and tells the tasks that stand where it became
+ * true. */
 static void update(yoke_scope *root)
 {
     for (yoke_scope *s = root; s;) {
@@ -44,7 +47,8 @@ static void update(yoke_scope *root)
         bool changed = effective != s->effective;
         s->effective = effective;
         if (changed && effective)
-            list_for_each_safe(node, &s->tasks) task_deliver(container_of(node, yoke_task, in_scope));
+            list_for_each_safe(node, &s->tasks)
+                task_deliver(container_of(node, yoke_task, in_scope));
         s = walk_next(root, s, changed);
     }
 }
@@ -57,7 +61,8 @@ static void deadline_passed(yoke_timer *timer)
     if (s->cancel_called)
         return;
     s->deadline_fired = true;
-    scope_cancel_with(s, NULL);
+    scope_cancel_with(
+        s, error_make_cancelled("cancelled by its deadline (scope opened at %s:%d)", s->file, s->line));
 }
 
 yoke_error *yoke_scope_set_deadline(yoke_scope *s, int64_t deadline)
@@ -65,6 +70,8 @@ yoke_error *yoke_scope_set_deadline(yoke_scope *s, int64_t deadline)
     struct scheduler *here = scheduler_here;
     if (!here || s->magic != SCOPE_OPEN)
         return yoke_raise(&YOKE_USAGE, "yoke_scope_set_deadline: the scope is not open");
+    if (s->owner->scheduler != here)
+        return yoke_raise(&YOKE_USAGE, "yoke_scope_set_deadline: the scope is another thread's");
     if (!timer_set(&here->timers, &s->timer, deadline))
         return yoke_raise(&YOKE_NO_MEMORY, "a deadline");
     if (deadline != YOKE_NEVER && deadline <= yoke_now()) {
@@ -106,10 +113,19 @@ static void enter(yoke_scope *s, yoke_task *task, const char *file, int line)
     task->scope = s;
 }
 
-/* The same object is open: found among the scopes of the task, since memory that was never a scope may hold any value. */
-static bool is_open_here(const yoke_task *task, const yoke_scope *s)
+/*
+ * Is the same object open already, in whichever task? Memory that was never a scope may hold any value: one
+ * that looks open is looked for in the tree.
+ */
+static bool is_open(const yoke_task *task, const yoke_scope *s)
 {
-    for (const yoke_scope *open = task->scope; open && open->owner == task; open = open->parent)
+    (void)VALGRIND_MAKE_MEM_DEFINED(&s->magic, sizeof s->magic);
+    if (s->magic != SCOPE_OPEN)
+        return false;
+    yoke_scope *root = task->scope;
+    while (root->parent)
+        root = root->parent;
+    for (yoke_scope *open = root; open; open = walk_next(root, open, true))
         if (open == s)
             return true;
     return false;
@@ -127,15 +143,17 @@ yoke_error *yoke_scope_open_at(const char *file, int line, yoke_scope *s, const 
     yoke_task *task = task_here();
     if (!task)
         return task_outside("yoke_scope_open");
-    if (is_open_here(task, s))
+    if (is_open(task, s))
         return yoke_raise_at(file, line, "", &YOKE_USAGE, "the scope is open already, since %s:%d", s->file,
                              s->line);
     int64_t deadline = YOKE_NEVER;
     if (options) {
         if (options->after < 0)
-            return yoke_raise_at(file, line, "", &YOKE_USAGE, "a timeout of %lld ns", (long long)options->after);
+            return yoke_raise_at(file, line, "", &YOKE_USAGE, "a timeout of %lld ns",
+                                 (long long)options->after);
         if (options->deadline && (options->after || options->at_once))
-            return yoke_raise_at(file, line, "", &YOKE_USAGE, "a scope has a deadline or a timeout, not both");
+            return yoke_raise_at(file, line, "", &YOKE_USAGE,
+                                 "a scope has a deadline or a timeout, not both");
         if (options->deadline)
             deadline = options->deadline;
         else if (options->after || options->at_once)
@@ -169,14 +187,17 @@ static const char *what(const yoke_scope *s)
 
 static void check_innermost(const yoke_scope *s, const yoke_task *task)
 {
-    if (s->magic != SCOPE_OPEN)
-        die("a %s is closed that is not open", what(s));
-    if (s->owner != task)
-        die("task `%s` closes a %s that task `%s` opened at %s:%d", task->name, what(s), s->owner->name, s->file,
+    if (s->magic == SCOPE_CLOSED)
+        die("task `%s` closes the %s opened at %s:%d, which was closed already", task->name, what(s), s->file,
             s->line);
+    if (s->magic != SCOPE_OPEN)
+        die("task `%s` closes a scope or nursery that was never opened", task->name);
+    if (s->owner != task)
+        die("task `%s` closes a %s that task `%s` opened at %s:%d", task->name, what(s), s->owner->name,
+            s->file, s->line);
     if (task->scope != s)
-        die("task `%s` closes the %s opened at %s:%d while the %s opened inside it at %s:%d is open", task->name,
-            what(s), s->file, s->line, what(task->scope), task->scope->file, task->scope->line);
+        die("task `%s` closes the %s opened at %s:%d while the %s opened inside it at %s:%d is open",
+            task->name, what(s), s->file, s->line, what(task->scope), task->scope->file, task->scope->line);
 }
 
 static yoke_error *absorb(yoke_scope *s, yoke_error *e)
@@ -191,11 +212,28 @@ static yoke_error *absorb(yoke_scope *s, yoke_error *e)
     return e;
 }
 
+static yoke_error *too_slow(const yoke_scope *s)
+{
+    if (!s->timeout)
+        return yoke_raise_at(s->file, s->line, "", &YOKE_TOO_SLOW, "not done by the deadline");
+    return yoke_raise_at(s->file, s->line, "", &YOKE_TOO_SLOW, "not done in %lld.%03lld ms",
+                         (long long)(s->timeout / 1000000), (long long)(s->timeout / 1000 % 1000));
+}
+
 yoke_error *yoke_scope_close(yoke_scope *s, yoke_error *e)
 {
     yoke_task *task = task_here();
     if (!task)
         die("a scope is closed outside of a task");
+    check_innermost(s, task);
+    if (s->is_nursery)
+        die("task `%s` closes the nursery opened at %s:%d as a scope", task->name, s->file, s->line);
+    return scope_leave(s, e);
+}
+
+yoke_error *scope_leave(yoke_scope *s, yoke_error *e)
+{
+    yoke_task *task = task_here();
     check_innermost(s, task);
     timer_unset(&task->scheduler->timers, &s->timer);
     e = absorb(s, e);
@@ -207,8 +245,7 @@ yoke_error *yoke_scope_close(yoke_scope *s, yoke_error *e)
     yoke_error_free(s->reason);
     s->reason = NULL;
     if (!e && s->fails && s->caught && s->deadline_fired)
-        e = yoke_raise_at(s->file, s->line, "", &YOKE_TOO_SLOW, "not done in %lld.%03lld ms",
-                          (long long)(s->timeout / 1000000), (long long)(s->timeout / 1000 % 1000));
+        e = too_slow(s);
     return e;
 }
 
@@ -227,20 +264,26 @@ void scope_cancel_with(yoke_scope *s, yoke_error *reason)
         s->reason = NULL;
         return;
     }
-    if (scheduler_here)
-        timer_unset(&scheduler_here->timers, &s->timer);
+    timer_unset(&s->owner->scheduler->timers, &s->timer);
     update(s);
+}
+
+/* Has no error to return, so it dies. */
+static void check_thread(const yoke_scope *s, const char *call)
+{
+    if (s->magic == SCOPE_OPEN && s->owner->scheduler != scheduler_here)
+        die("%s: the scope opened at %s:%d is another thread's", call, s->file, s->line);
 }
 
 void yoke_scope_cancel(yoke_scope *s, const char *why)
 {
-    if (s->magic == SCOPE_OPEN && !scheduler_here)
-        die("a scope is cancelled from another thread than its own");
+    check_thread(s, "yoke_scope_cancel");
     scope_cancel_with(s, why && !s->cancel_called ? error_make_cancelled("cancelled: %s", why) : NULL);
 }
 
 void yoke_scope_set_shield(yoke_scope *s, bool shield)
 {
+    check_thread(s, "yoke_scope_set_shield");
     s->shield = shield;
     if (s->magic == SCOPE_OPEN)
         update(s);

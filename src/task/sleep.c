@@ -1,4 +1,5 @@
 /* Sleeping: a task parked with its own timer set. */
+#include "base/die.h"
 #include "task/task.h"
 
 static void wake_up(yoke_timer *timer)
@@ -22,8 +23,7 @@ yoke_error *yoke_sleep_until(int64_t deadline)
         return yoke_sleep_forever();
     if (deadline <= yoke_now())
         return yoke_checkpoint();
-    if (task_has_news(task))
-        return task_news(task);
+    YOKE_TRY(task_operation(task));
     task->sleep.fire = wake_up;
     if (!timer_set(&task->scheduler->timers, &task->sleep, deadline))
         return yoke_raise(&YOKE_NO_MEMORY, "a timer");
@@ -50,5 +50,12 @@ static enum yoke_abort agree(yoke_task *task, void *arg)
 
 yoke_error *yoke_sleep_forever(void)
 {
-    return yoke_park(agree, NULL);
+    yoke_task *task = task_here();
+    if (!task)
+        return task_outside("yoke_sleep_forever");
+    YOKE_TRY(task_operation(task));
+    yoke_error *e = task_park(task, agree, NULL);
+    if (!e)
+        die("task `%s` was woken from sleeping for ever", task->name);
+    return e;
 }

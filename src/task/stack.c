@@ -1,8 +1,10 @@
 #include "task/stack.h"
 
 #include "base/memory.h"
+#include "task/sanitizer.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -35,20 +37,22 @@ static void **link_of(void *block, size_t block_bytes)
 /* YOKE_MPROTECT_GUARDS makes new kernels behave like old ones, for the tests. */
 static bool guard_install(void *at)
 {
-    static int has_madvise = -1;
-    if (has_madvise < 0)
-        has_madvise = getenv("YOKE_MPROTECT_GUARDS") == NULL;
-    if (has_madvise == 1) {
+    static atomic_int has_madvise = -1; /* every thread finds the same */
+    if (atomic_load(&has_madvise) < 0)
+        atomic_store(&has_madvise, getenv("YOKE_MPROTECT_GUARDS") == NULL);
+    if (atomic_load(&has_madvise)) {
         if (madvise(at, STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
             return true;
-        if (errno != EINVAL)
+        if (errno == ENOMEM || errno == EAGAIN)
             return false;
-        has_madvise = 0;
+        /* An older kernel, a sandbox, or locked memory, for which there is no other way. */
+        atomic_store(&has_madvise, 0);
     }
     return mprotect(at, STACK_GUARD_BYTES, PROT_NONE) == 0;
 }
 
-/* Slabs double in size as the pool grows, so that few tasks take little address space and many take few mappings. */
+/* Slabs double in size as the pool grows, so that few tasks take little address space and many take few
+ * mappings. */
 static size_t slab_bytes_for(struct stack_pool *pool, unsigned class)
 {
     size_t block = (size_t)1 << class;
@@ -67,8 +71,8 @@ static bool slab_add(struct stack_pool *pool, unsigned class)
     struct stack_slab *slab = memory_alloc(sizeof *slab);
     if (!slab)
         return false;
-    slab->memory =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    slab->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (slab->memory == MAP_FAILED) {
         memory_free(slab);
         return false;
@@ -121,6 +125,7 @@ void stack_pool_free(struct stack_pool *pool)
     while (pool->slabs) {
         struct stack_slab *slab = pool->slabs;
         pool->slabs = slab->next;
+        sanitizer_stack_clean(slab->memory, slab->bytes);
         munmap(slab->memory, slab->bytes);
         memory_free(slab);
     }

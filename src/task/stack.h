@@ -3,8 +3,8 @@
  *
  *   block:  [guard][ usable ......................... ]   block_bytes, a power of two
  *
- * The guard is a lightweight guard region (MADV_GUARD_INSTALL, Linux 6.13: no mapping is split, so that a million stacks need a few
- * mappings), or mprotect on older kernels.
+ * The guard is a lightweight guard region (MADV_GUARD_INSTALL, Linux 6.13: no mapping is split, so that a
+ * million stacks need a few mappings), or mprotect on older kernels.
  */
 #ifndef TASK_STACK_H
 #define TASK_STACK_H
@@ -25,7 +25,8 @@ struct stack_pool {
     size_t live, mapped_bytes;
 };
 
-/* A block of at least `bytes` (rounded up to a power of two, `*block_bytes` says what it became); NULL without memory. */
+/* A block of at least `bytes` (rounded up to a power of two, `*block_bytes` says what it became); NULL
+ * without memory. */
 void *stack_take(struct stack_pool *pool, size_t bytes, size_t *block_bytes);
 /* Only the links are written: the caller may still stand on the stack till the next take. */
 void stack_give(struct stack_pool *pool, void *block, size_t block_bytes);

@@ -1,7 +1,7 @@
 /*
- * From one stack to another: the registers that a call must preserve go onto the old stack, the stack pointer changes, and the
- * new stack's registers come back. Written in assembly for x86-64 (System V psABI 1.0, 3.2.1) and aarch64 (AAPCS64, 6.1.1); with ucontext
- * elsewhere, or when YOKE_UCONTEXT is defined.
+ * From one stack to another: the registers that a call must preserve go onto the old stack, the stack pointer
+ * changes, and the new stack's registers come back. Written in assembly for x86-64 (System V
+ * psABI 1.0, 3.2.1) and aarch64 (AAPCS64, 6.1.1); with ucontext elsewhere, or when YOKE_UCONTEXT is defined.
  */
 #ifndef TASK_SWITCH_H
 #define TASK_SWITCH_H

@@ -11,10 +11,10 @@ const char *yoke_task_name(const yoke_task *task)
     return task ? task->name : "";
 }
 
-/* Takes `bytes` off the high end of a task's fresh stack: what the task is given to keep lies above its first frame. */
-static void *stack_keep(yoke_task *task, char **top, size_t bytes)
+/* Takes `bytes` off the high end of a task's fresh stack: what the task is given to keep lies above its first
+ * frame. */
+static void *stack_keep(char **top, size_t bytes)
 {
-    (void)task;
     *top = (char *)((uintptr_t)(*top - bytes) & ~(uintptr_t)15);
     return *top;
 }
@@ -27,25 +27,30 @@ static yoke_error *spawn(const char *file, int line, const char *fn_name, yoke_n
         return task_outside("yoke_spawn");
     if (n->closed)
         return yoke_raise_at(file, line, "", &YOKE_CLOSED, "spawning `%s`: its nursery has ended", fn_name);
+    if (n->scope.owner->scheduler != s)
+        return yoke_raise_at(file, line, "", &YOKE_USAGE, "spawning `%s`: the nursery is another thread's",
+                             fn_name);
     size_t bytes = options ? options->stack_bytes : 0;
     if (bytes && (bytes < STACK_MIN_BYTES || bytes > STACK_MAX_BYTES))
         return yoke_raise_at(file, line, "", &YOKE_USAGE,
-                             "spawning `%s`: stack_bytes is %zu: a stack has 16 KiB to 1 GiB", fn_name, bytes);
+                             "spawning `%s`: stack_bytes is %zu: a stack has 16 KiB to 1 GiB", fn_name,
+                             bytes);
     if (size > VALUE_BYTES)
         return yoke_raise_at(file, line, "", &YOKE_USAGE, "spawning `%s`: a value has 1024 bytes at most",
                              fn_name);
     yoke_task *task = task_create(s, fn, arg, fn_name, bytes);
     if (!task)
-        return yoke_raise_at(file, line, "", &YOKE_NO_MEMORY, "spawning `%s`: no memory for its stack", fn_name);
+        return yoke_raise_at(file, line, "", &YOKE_NO_MEMORY, "spawning `%s`: no memory for its stack",
+                             fn_name);
     task->file = file;
     task->line = line;
     if (value || (options && options->name)) {
         char *top = (char *)task;
         if (value)
-            task->arg = memcpy(stack_keep(task, &top, size), value, size);
+            task->arg = memcpy(stack_keep(&top, size), value, size);
         if (options && options->name) {
             size_t length = strnlen(options->name, NAME_BYTES - 1);
-            char *name = memcpy(stack_keep(task, &top, length + 1), options->name, length);
+            char *name = memcpy(stack_keep(&top, length + 1), options->name, length);
             name[length] = '\0';
             task->name = name;
         }

@@ -1,4 +1,5 @@
-/* The scheduler, the task and what they share; private to the floor, and to floors above that park tasks themselves. */
+/* The scheduler, the task and what they share; private to the floor, and to floors above that park tasks
+ * themselves. */
 #ifndef TASK_TASK_H
 #define TASK_TASK_H
 
@@ -63,9 +64,10 @@ struct scheduler {
     size_t live; /* tasks */
 
     yoke_task *main_task;
-    yoke_nursery *system; /* of the run's own tasks, while open */
-    yoke_error *fatal;
-    atomic_bool posted; /* something for the pass to look at: signals */
+    unsigned late_interrupts; /* ctrl-c that the main task could not be told of any more */
+    yoke_nursery *system;     /* of the run's own tasks, while open */
+    void *above;              /* the runtime of the floor above; NULL here */
+    atomic_bool posted;       /* something for the pass to look at: signals */
     list pass_hooks;
     struct switch_context host; /* the thread's own stack */
     void *host_sanitizer;
@@ -75,11 +77,18 @@ struct scheduler {
 };
 
 /* initial-exec: one load, no call, also in the shared library. */
-extern _Thread_local struct scheduler *scheduler_here __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern _Thread_local struct scheduler *scheduler_here
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static inline yoke_task *task_here(void)
 {
     return scheduler_here ? scheduler_here->current : NULL;
+}
+
+/* The runtime of the floor above on this thread, or NULL. */
+static inline void *scheduler_above(void)
+{
+    return scheduler_here ? scheduler_here->above : NULL;
 }
 
 /* The error for a call outside of a task. */
@@ -92,21 +101,25 @@ static inline bool task_has_news(const yoke_task *task)
 }
 /* The error to tell it by. */
 yoke_error *task_news(yoke_task *task);
-/* If the task is parked and has news, calls its abort function and, if that agrees, wakes it with the news. */
+/* If the task is parked and has news, calls its abort function and, if that agrees, wakes it with the news.
+ */
 void task_deliver(yoke_task *task);
 /* Parks without looking first: for those that have looked. abort NULL: not to be disturbed. */
 yoke_error *task_park(yoke_task *task, yoke_abort_fn abort, void *arg);
-/* The look of an operation that could complete at once; yields when the budget is used up. */
-static inline yoke_error *task_operation(yoke_task *task)
-{
-    if (task_has_news(task))
-        return task_news(task);
-    if (__builtin_expect(--task->budget == 0, 0))
-        return yoke_cancel_shielded_checkpoint();
-    return NULL;
-}
 void task_yield(yoke_task *task);
 void task_make_ready(yoke_task *task);
+/*
+ * How a checkpoint begins, before it looks at its own object: yields when the budget is used up, then looks.
+ * Counts in a cancelled scope too, since a loop around a call that fails again and again must not keep the
+ * others from running. After it, nothing may yield before the task parks: a cancellation that came meanwhile
+ * would be told to nobody.
+ */
+static inline yoke_error *task_operation(yoke_task *task)
+{
+    if (__builtin_expect(--task->budget == 0, 0))
+        task_yield(task);
+    return task_has_news(task) ? task_news(task) : NULL;
+}
 
 /* A list of parked tasks; the links lie on the waiters' stacks. */
 struct waiter {
@@ -114,29 +127,34 @@ struct waiter {
     yoke_task *task;
     void *data; /* of the primitive */
 };
-/* Parks the calling task as the last of `waiters`, cancellable; it has looked already. The waker takes the waiter out of the list. */
+/* Parks the calling task as the last of `waiters`, cancellable; it has looked already. The waker takes the
+ * waiter out of the list. */
 yoke_error *wait_in(list *waiters, void *data);
 /* Takes out and wakes the first; false if there was none. */
 bool wake_first(list *waiters, yoke_error *outcome);
 
 yoke_task *task_create(struct scheduler *s, yoke_task_fn fn, void *arg, const char *name, size_t stack_bytes);
-/* A task that has not begun will begin below `top`, an address on its own stack: what lies above is kept for it. */
+/* A task that has not begun will begin below `top`, an address on its own stack: what lies above is kept for
+ * it. */
 void task_move_entry(yoke_task *task, char *top);
 void task_begin(yoke_task *task, yoke_nursery *n);
 /* What a task does last: tells its nursery and never returns. */
 void task_end(yoke_task *task, yoke_error *e) __attribute__((noreturn));
 
-void nursery_child_ended(yoke_nursery *n, yoke_error *e);
-void nursery_add_error(yoke_nursery *n, yoke_error *e);
+/* `child` has ended with `e` (owned by the nursery now), and is in none of its lists any more. */
+void nursery_child_ended(yoke_nursery *n, const yoke_task *child, yoke_error *e);
 
 /* Cancels `s` with an error as reason (ownership passes; of kind YOKE_CANCELLED; NULL: none). */
 void scope_cancel_with(yoke_scope *s, yoke_error *reason);
+/* As yoke_scope_close, also for a nursery's. */
+yoke_error *scope_leave(yoke_scope *s, yoke_error *e);
 /* A scope that belongs to no task (the run's outermost). */
 void scope_init_outermost(yoke_scope *s);
 
 /*
- * Called once when the next pass begins, before it looks at descriptors, and then taken off: for what is gathered during a pass and done
- * at its end (frames that leave together).
+ * Called once when the next pass begins, before it looks at descriptors, and then taken off: for what is
+ * gathered during a pass and done at its end (frames that leave together). It may set itself again: for the
+ * pass after that.
  */
 struct pass_hook {
     list link;

@@ -1,7 +1,8 @@
 /*
- * Timers: an implicit 4-ary heap of (deadline, sequence), whose nodes know their slot, so that one is taken out in O(log n).
- * Equal deadlines fire in the order of setting. 4-ary: half the levels of a binary heap, and four children share a cache line pair
- * (LaMarca and Ladner, "The Influence of Caches on the Performance of Heaps", 1996).
+ * Timers: an implicit 4-ary heap of (deadline, sequence), whose nodes know their slot, so that one is taken
+ * out in O(log n). Equal deadlines fire in the order of setting. 4-ary: half the levels of a binary heap, and
+ * four children share a cache line pair (LaMarca and Ladner, "The Influence of Caches on the Performance of
+ * Heaps", 1996).
  */
 #ifndef TASK_TIMER_H
 #define TASK_TIMER_H
