@@ -6,6 +6,8 @@ static int write_piece(void *data, const char *bytes, size_t size)
     struct pack *p = data;
     if (p->fault)
         return -1;
+    if (size == 0)
+        return 0;
     if (size > p->limit - (buffer_size(p->out) - p->before))
         p->fault = PACK_TOO_LARGE;
     else if (!buffer_append(p->out, bytes, size))

@@ -6,13 +6,26 @@
 
 #include <yoke/msg.h>
 
-/* Appends `item` (NULL for `none`). YOKE_NO_MEMORY, YOKE_MSG_TYPE (a text that is not UTF-8, with its path); nothing is appended then. */
-YOKE_MUST_USE yoke_error *record_encode(struct buffer *out, const yoke_record *record, const void *item, const char *path);
 /*
- * Fills `item` (record->size bytes) from one msgpack value. What it then owns is freed by yoke_record_free. Does not fit: YOKE_MSG_TYPE
- * that names the path, begun with `path`: `args.points[3].x: expected float, got str`; `args.b: missing`; `args.c: unknown`. Nothing is owned then.
+ * Appends `item` (may be NULL for `none` and `any`: nil). YOKE_NO_MEMORY; YOKE_MSG_TYPE with its path: a text
+ * that is not UTF-8, an `any` that is not one well-formed value; YOKE_USAGE: NULL for another record. Nothing
+ * is appended then.
  */
-YOKE_MUST_USE yoke_error *record_decode(const yoke_record *record, const uint8_t *data, size_t size, const char *path,
-                                        void *item);
+YOKE_MUST_USE yoke_error *record_encode(struct buffer *out, const yoke_record *record, const void *item,
+                                        const char *path);
+/*
+ * Fills `item` (record->size bytes; may be NULL for `none`) from one msgpack value. What it then owns is
+ * freed by yoke_record_free. Does not fit: YOKE_MSG_TYPE that names the path, begun with `path`:
+ * `args.points[3].x: expected float, got str`; `args.b: missing`; `args.c: unknown`; `args.x: 300 does not
+ * fit u8`. Or YOKE_NO_MEMORY. Nothing is owned then, the item is zero.
+ */
+YOKE_MUST_USE yoke_error *record_decode(const yoke_record *record, const uint8_t *data, size_t size,
+                                        const char *path, void *item);
+/* As above for the arguments of an endpoint: `none` is the empty map; any record but it and a struct is
+ * YOKE_USAGE. */
+YOKE_MUST_USE yoke_error *record_encode_args(struct buffer *out, const yoke_record *record, const void *item,
+                                             const char *path);
+YOKE_MUST_USE yoke_error *record_decode_args(const yoke_record *record, const uint8_t *data, size_t size,
+                                             const char *path, void *item);
 
 #endif

@@ -239,7 +239,7 @@ static void set_length(const struct pack *p)
 
 yoke_error *msg_encode(struct buffer *out, const struct msg *m, const struct msg_limits *limits)
 {
-    size_t pairs;
+    size_t pairs = 0;
     YOKE_TRY(check(m, limits, &pairs));
     size_t most = limits->frame_bytes < UINT32_MAX ? limits->frame_bytes : UINT32_MAX;
     struct pack p;
