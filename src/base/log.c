@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #define RECORD_BYTES 4096
-#define NAME_BYTES   64 /* of an actor's or a task's name in a record */
+#define TEXT_BYTES                                                                                           \
+    3072 /* of a text before escaping; the rest of the record is for the head and what escapes add */
+#define NAME_BYTES 64 /* of an actor's or a task's name in a record */
 
 /* ---- levels and floors ---- */
 
@@ -303,14 +305,15 @@ static size_t shown_as(char out[8], const char *s, size_t size, size_t *taken)
 static void add_text(struct record *r, const char *fmt, va_list args)
 {
     static const char cut[] = "…\n";
-    size_t room = RECORD_BYTES - (sizeof cut - 1) - r->size;
+    size_t limit = RECORD_BYTES - (sizeof cut - 1);
+    size_t room = limit - r->size < TEXT_BYTES ? limit - r->size : TEXT_BYTES;
     int n = vsnprintf(r->bytes + r->size, room, fmt, args);
     size_t wanted = n < 0 ? 0 : (size_t)n;
     bool whole = wanted < room;
     size_t size = whole ? wanted : text_cut(r->bytes + r->size, room - 1);
     while (whole && size && r->bytes[r->size + size - 1] == '\n')
         size--;
-    size_t limit = RECORD_BYTES - (sizeof cut - 1), from = limit - size;
+    size_t from = limit - size;
     memmove(r->bytes + from, r->bytes + r->size, size);
     while (from < limit) {
         char step[8];
