@@ -1,0 +1,24 @@
+/*
+ * Crash capture: what an actor that dies of a signal leaves behind for its parent. Async-signal-safe code
+ * alone: raw frames and the map of the address space go into a pipe; files and lines are put to them at the
+ * other end (devx/report.h, devx/backtrace.h).
+ */
+#ifndef DEVX_CRASH_H
+#define DEVX_CRASH_H
+
+/*
+ * Installs handlers for SIGSEGV, SIGABRT, SIGBUS, SIGFPE and SIGILL, in place of any that the program had. A
+ * crash is reported once, then the process dies of that signal by the default action, with the signal's own
+ * siginfo: status and core are what they would be without us.
+ *
+ * crash_fd >= 0: the write end of a pipe (made non-blocking, and 1 MiB large where that is allowed), which
+ * stays the caller's and open. -1: a short report goes to stderr, with frames as file+offset.
+ *
+ * The handlers run on an alternate stack of the calling thread; other threads' crashes are handled on their
+ * own stacks, so that only a stack overflow of theirs goes without a report. Again in the same process: only
+ * the pipe changes. A process that was forked since reports nothing until it calls this itself. Nothing
+ * fails: without memory for the alternate stack, the handlers run without.
+ */
+void crash_install(int crash_fd);
+
+#endif

@@ -1,0 +1,229 @@
+/* Reading a report that may be cut anywhere, or be anything, and telling it to a person. */
+#include "devx/report.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "devx/backtrace.h"
+
+#include <signal.h>
+#include <string.h>
+
+static void end_text(char *text, size_t size)
+{
+    text[size - 1] = '\0';
+}
+
+/* ---- sections ---- */
+
+static void take_head(struct report *r, const uint8_t *payload, size_t bytes, bool *has_head)
+{
+    if (*has_head || bytes < sizeof r->head)
+        return;
+    memcpy(&r->head, payload, sizeof r->head);
+    end_text(r->head.thread, sizeof r->head.thread);
+    *has_head = r->head.version == REPORT_VERSION;
+}
+
+static void take_task(struct report *r, const uint8_t *payload, size_t bytes)
+{
+    if (r->has_task || bytes < sizeof r->task)
+        return;
+    memcpy(&r->task, payload, sizeof r->task);
+    end_text(r->task.name, sizeof r->task.name);
+    end_text(r->task.spawn_file, sizeof r->task.spawn_file);
+    r->has_task = true;
+}
+
+static void take_frames(struct report *r, const uint8_t *payload, size_t bytes)
+{
+    if (r->frame_count || bytes < sizeof r->frames.total)
+        return;
+    if (bytes > sizeof r->frames)
+        bytes = sizeof r->frames;
+    memcpy(&r->frames, payload, bytes);
+    r->frame_count = (bytes - sizeof r->frames.total) / sizeof r->frames.pc[0];
+    if (r->frames.total < r->frame_count)
+        r->frames.total = r->frame_count;
+}
+
+/* `used` bytes are in maps already, which has room for all. A cut line at the end goes. */
+static size_t take_maps(struct report *r, size_t used, const uint8_t *payload, size_t bytes)
+{
+    while (bytes && payload[bytes - 1] != '\n')
+        bytes--;
+    memcpy(r->maps + used, payload, bytes);
+    /* A zero would end the text for whoever reads it. */
+    for (size_t i = used; i < used + bytes; i++)
+        if (!r->maps[i])
+            r->maps[i] = '?';
+    return used + bytes;
+}
+
+yoke_error *report_decode(struct report *out, const void *bytes, size_t size)
+{
+    memset(out, 0, sizeof *out);
+    out->maps = memory_alloc(size + 1);
+    if (!out->maps)
+        return yoke_raise(&YOKE_NO_MEMORY, "reading a crash report of %zu bytes", size);
+    const uint8_t *at = bytes;
+    size_t left = size, maps_bytes = 0;
+    bool has_head = false;
+    struct report_section section;
+    while (left > sizeof section) {
+        memcpy(&section, at, sizeof section);
+        if (section.magic != REPORT_MAGIC)
+            break;
+        at += sizeof section;
+        left -= sizeof section;
+        size_t payload = section.bytes < left ? section.bytes : left;
+        if (section.tag == REPORT_HEAD)
+            take_head(out, at, payload, &has_head);
+        else if (section.tag == REPORT_TASK)
+            take_task(out, at, payload);
+        else if (section.tag == REPORT_FRAMES)
+            take_frames(out, at, payload);
+        else if (section.tag == REPORT_MAPS)
+            maps_bytes = take_maps(out, maps_bytes, at, payload);
+        at += payload;
+        left -= payload;
+    }
+    out->maps[maps_bytes] = '\0';
+    if (has_head)
+        return NULL;
+    report_free(out);
+    return yoke_raise(&YOKE_END_OF_CHANNEL, "the crash report is cut or broken (%zu bytes)", size);
+}
+
+void report_free(struct report *report)
+{
+    memory_free(report->maps);
+    report->maps = NULL;
+}
+
+/* ---- what it means ---- */
+
+/* How far below the stack pointer a function with a large frame may touch first. */
+#define REACH_BYTES ((uint64_t)64 << 10)
+
+static bool is_memory_fault(const struct report *r)
+{
+    return (r->head.signal == SIGSEGV || r->head.signal == SIGBUS) && r->head.code > 0;
+}
+
+bool report_has_address(const struct report *r)
+{
+    return r->head.code > 0 && r->head.code != SI_KERNEL && r->head.signal != SIGABRT;
+}
+
+bool report_is_task_overflow(const struct report *r)
+{
+    if (!r->has_task || !is_memory_fault(r) || r->task.stack_low < r->task.guard_bytes)
+        return false;
+    uint64_t low = r->task.stack_low, guard = low - r->task.guard_bytes;
+    if (r->head.address >= guard && r->head.address < low)
+        return true;
+    /* Over the guard in one step: the stack pointer is below it, and the fault near that. */
+    return r->head.sp < low && low - r->head.sp < REACH_BYTES && r->head.address < low &&
+           low - r->head.address < 2 * REACH_BYTES;
+}
+
+bool report_is_thread_overflow(const struct report *r)
+{
+    if (r->has_task || !is_memory_fault(r))
+        return false;
+    return r->head.address < r->head.sp + 4096 && r->head.address + REACH_BYTES > r->head.sp;
+}
+
+/* ---- telling it ---- */
+
+static const char *reason(const struct report_head *head)
+{
+    static const struct {
+        int signal, code;
+        const char *text;
+    } reasons[] = {
+        {SIGSEGV, SEGV_MAPERR, "nothing is mapped there"},
+        {SIGSEGV, SEGV_ACCERR, "that access is not allowed there"},
+        {SIGSEGV, SI_KERNEL, "an address that can't exist"},
+        {SIGBUS, BUS_ADRALN, "a misaligned address"},
+        {SIGBUS, BUS_ADRERR, "beyond the end of a mapped file"},
+        {SIGBUS, BUS_MCEERR_AR, "broken memory"},
+        {SIGFPE, FPE_INTDIV, "integer division by zero"},
+        {SIGFPE, FPE_INTOVF, "integer overflow"},
+        {SIGFPE, FPE_FLTDIV, "floating-point division by zero"},
+        {SIGFPE, FPE_FLTINV, "invalid floating-point operation"},
+        {SIGILL, ILL_ILLOPC, "illegal instruction"},
+        {SIGILL, ILL_ILLOPN, "illegal instruction"},
+        {SIGILL, ILL_PRVOPC, "privileged instruction"},
+    };
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        if (reasons[i].signal == head->signal && reasons[i].code == head->code)
+            return reasons[i].text;
+    return NULL;
+}
+
+static void note_fault(yoke_error *e, const struct report *r)
+{
+    const char *why = reason(&r->head);
+    if (report_has_address(r))
+        yoke_error_note(e, "at address %#llx%s%s", (unsigned long long)r->head.address, why ? ": " : "",
+                        why ? why : "");
+    else if (why)
+        yoke_error_note(e, "%s", why);
+    else if (r->head.sender && r->head.sender != r->head.pid)
+        yoke_error_note(e, "the signal was sent by process %d", r->head.sender);
+    if (!r->has_task && r->head.tid != r->head.pid)
+        yoke_error_note(e, "in thread `%s`, outside of any task", r->head.thread);
+}
+
+static void note_overflow(yoke_error *e, const struct report *r)
+{
+    if (report_is_thread_overflow(r))
+        yoke_error_note(e, "stack overflow of thread `%s`", r->head.thread);
+    if (!report_is_task_overflow(r))
+        return;
+    const struct report_task *task = &r->task;
+    unsigned long long kib = (task->stack_high - task->stack_low + task->guard_bytes + 1023) / 1024;
+    if (task->spawn_file[0])
+        yoke_error_note(
+            e,
+            "stack overflow of task `%s` (spawned at %s:%d): its stack is %llu KiB; raise it with "
+            "stack_bytes in yoke_spawn_options",
+            task->name, task->spawn_file, task->spawn_line, kib);
+    else
+        yoke_error_note(e, "stack overflow of task `%s`: its stack is %llu KiB; raise it in yoke_run_options",
+                        task->name, kib);
+}
+
+static void add_backtrace(yoke_error *e, const struct report *r)
+{
+    struct backtrace b;
+    yoke_error *failed = backtrace_read(&b, r);
+    const char *task = r->has_task ? r->task.name : NULL;
+    if (failed) {
+        yoke_error_note(e, "without a backtrace: %s", yoke_error_message(failed));
+        yoke_error_free(failed);
+        error_set_place(e, NULL, yoke_error_line(e), NULL, NULL, task);
+        return;
+    }
+    error_set_place(e, b.file, b.file ? b.line : yoke_error_line(e), b.function, NULL, task);
+    if (b.text[0])
+        error_set_backtrace(e, b.text);
+    backtrace_free(&b);
+}
+
+void crash_describe(yoke_error *e, const void *report, size_t size)
+{
+    struct report r;
+    yoke_error *unreadable = report_decode(&r, report, size);
+    if (unreadable) {
+        if (size)
+            yoke_error_note(e, "%s", yoke_error_message(unreadable));
+        yoke_error_free(unreadable);
+        return;
+    }
+    note_fault(e, &r);
+    note_overflow(e, &r);
+    add_backtrace(e, &r);
+    report_free(&r);
+}

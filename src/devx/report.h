@@ -1,0 +1,85 @@
+/*
+ * The report of a crash: how it lies in the pipe, and what the parent reads out of it.
+ *
+ * In the pipe: sections, each a struct report_section and `bytes` of payload, in native layout (writer and
+ * reader are on one machine), in the order in which they matter, since a report may be cut anywhere. The
+ * reader trusts nothing: who wrote it was broken.
+ */
+#ifndef DEVX_REPORT_H
+#define DEVX_REPORT_H
+
+#include <yoke/base.h>
+
+#include <sys/types.h>
+
+/* ---- in the pipe ---- */
+
+enum { REPORT_MAGIC = 0x52434b59 /* "YKCR" */, REPORT_VERSION = 1 };
+enum report_tag { REPORT_HEAD = 1, REPORT_TASK, REPORT_FRAMES, REPORT_MAPS };
+
+struct report_section {
+    uint32_t magic, tag, bytes;
+};
+
+/* The first section. */
+struct report_head {
+    uint32_t version;
+    int32_t signal, code; /* as in siginfo_t */
+    int32_t pid, tid;
+    int32_t sender; /* who sent the signal, if code says that somebody did */
+    uint64_t address, pc, sp;
+    char thread[16];
+};
+
+/* If a task was running: the second one. */
+struct report_task {
+    uint64_t stack_low, stack_high, guard_bytes; /* as in struct task_stack_info */
+    int32_t spawn_line;
+    char name[64], spawn_file[256]; /* cut, and ended by a zero */
+};
+
+/*
+ * From the innermost frame outwards: program counters of the first REPORT_FIRST frames, and, of a deeper
+ * stack, those of the last REPORT_LAST (the outermost). `total` counts all.
+ */
+enum { REPORT_FIRST = 96, REPORT_LAST = 32, REPORT_FRAMES_MAX = REPORT_FIRST + REPORT_LAST };
+struct report_frames {
+    uint64_t total;
+    uint64_t pc[REPORT_FRAMES_MAX];
+};
+
+/* Then REPORT_MAPS, many times: whole lines of /proc/self/maps, those of mapped files. */
+
+/* ---- in the parent ---- */
+
+struct report {
+    struct report_head head;
+    bool has_task;
+    struct report_task task;
+    struct report_frames frames;
+    size_t frame_count; /* in frames.pc */
+    char *maps;         /* lines, ended by a zero; "" at least */
+};
+
+/*
+ * Reads what is there of a report; what is missing, cut or senseless stays zero. YOKE_END_OF_CHANNEL: not
+ * even the head is whole; YOKE_NO_MEMORY. On success report_free frees it.
+ */
+YOKE_MUST_USE yoke_error *report_decode(struct report *out, const void *bytes, size_t size);
+void report_free(struct report *report);
+
+/* Did the crash hit the end of the running task's stack? */
+bool report_is_task_overflow(const struct report *report);
+/* Without a task: did it hit what lies just beyond the stack pointer, as an overflow of a thread's own stack
+ * does? */
+bool report_is_thread_overflow(const struct report *report);
+/* Does `address` mean something: is it the one that a memory access or an instruction failed at? */
+bool report_has_address(const struct report *report);
+
+/*
+ * For struct actor_hooks.child_crashed: adds to `e` what the report of a crashed child tells: place and task,
+ * backtrace, and notes. Blocks for as long as the symbols take to read.
+ */
+void crash_describe(yoke_error *e, const void *report, size_t size);
+
+#endif
