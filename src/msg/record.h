@@ -8,8 +8,8 @@
 
 /*
  * Appends `item` (may be NULL for `none` and `any`: nil). YOKE_NO_MEMORY; YOKE_MSG_TYPE with its path: a text
- * that is not UTF-8, an `any` that is not one well-formed value; YOKE_USAGE: NULL for another record. Nothing
- * is appended then.
+ * that is not UTF-8, an `any` that is not one well-formed value, a list that counts items and has none;
+ * YOKE_USAGE: NULL for another record. Nothing is appended then.
  */
 YOKE_MUST_USE yoke_error *record_encode(struct buffer *out, const yoke_record *record, const void *item,
                                         const char *path);

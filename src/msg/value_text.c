@@ -1,5 +1,7 @@
 /* A generic value as text for people. Bounded by its output, and by the walk's row of counters in place of
  * recursion. */
+#include "base/buffer.h"
+#include "base/memory.h"
 #include "msg/cursor.h"
 #include "msg/utf8.h"
 
@@ -12,42 +14,65 @@
 #define TEXT_BYTES  (64 * 1024)
 #define SHOWN_BYTES 32 /* of bytes and ext, in hex */
 
+struct writer {
+    struct buffer text;
+    bool failed; /* without memory */
+};
+
+static void put(struct writer *w, const char *fmt, ...) YOKE_PRINTF(2, 3);
+static void put(struct writer *w, const char *fmt, ...)
+{
+    char piece[128]; /* no piece is longer than an escaped or printed number and the words around it */
+    va_list args;
+    va_start(args, fmt);
+    int size = vsnprintf(piece, sizeof piece, fmt, args);
+    va_end(args);
+    if (size < 0 || !buffer_append(&w->text, piece, (size_t)size))
+        w->failed = true;
+}
+
+/* A writer that failed has no use for more either. */
+static bool is_full(const struct writer *w)
+{
+    return w->failed || buffer_size(&w->text) >= TEXT_BYTES;
+}
+
 struct level {
     uint64_t left; /* values still to come */
     bool map, key; /* key: the next value is a key */
 };
 
-static void print_str(FILE *f, const struct token *t)
+static void print_str(struct writer *w, const struct token *t)
 {
-    fputc('"', f);
-    for (size_t at = 0; at < t->size && ftell(f) < TEXT_BYTES;) {
+    put(w, "\"");
+    for (size_t at = 0; at < t->size && !is_full(w);) {
         uint32_t code;
         size_t length = utf8_next(t->bytes + at, t->size - at, &code);
         if (length == 0)
-            fprintf(f, "\\x%02x", t->bytes[at]);
+            put(w, "\\x%02x", t->bytes[at]);
         else if (utf8_is_control(code))
-            fprintf(f, "\\u%04x", (unsigned)code);
+            put(w, "\\u%04x", (unsigned)code);
         else if (code == '"' || code == '\\')
-            fprintf(f, "\\%c", (int)code);
+            put(w, "\\%c", (int)code);
         else
-            fwrite(t->bytes + at, 1, length, f);
+            put(w, "%.*s", (int)length, (const char *)t->bytes + at);
         at += length ? length : 1;
-        if (ftell(f) >= TEXT_BYTES)
-            fputs("...", f);
+        if (is_full(w))
+            put(w, "...");
     }
-    fputc('"', f);
+    put(w, "\"");
 }
 
-static void print_hex(FILE *f, const struct token *t)
+static void print_hex(struct writer *w, const struct token *t)
 {
     for (size_t i = 0; i < t->size && i < SHOWN_BYTES; i++)
-        fprintf(f, "%02x", t->bytes[i]);
+        put(w, "%02x", t->bytes[i]);
     if (t->size > SHOWN_BYTES)
-        fprintf(f, "... %zu bytes", t->size);
+        put(w, "... %zu bytes", t->size);
 }
 
 /* The shortest text that gives the same number back; one that looks like an integer gets a point. */
-static void print_float(FILE *f, double real)
+static void print_float(struct writer *w, double real)
 {
     char text[40];
     for (int digits = 15; digits <= 17; digits++) {
@@ -56,67 +81,67 @@ static void print_float(FILE *f, double real)
             break;
     }
     bool whole = isfinite(real) && !text[strspn(text, "-0123456789")];
-    fprintf(f, "%s%s", text, whole ? ".0" : "");
+    put(w, "%s%s", text, whole ? ".0" : "");
 }
 
-static void print_scalar(FILE *f, const struct token *t)
+static void print_scalar(struct writer *w, const struct token *t)
 {
     switch (t->type) {
     case TOKEN_BOOL:
-        fputs(t->boolean ? "true" : "false", f);
+        put(w, "%s", t->boolean ? "true" : "false");
         break;
     case TOKEN_UINT:
-        fprintf(f, "%llu", (unsigned long long)t->uint);
+        put(w, "%llu", (unsigned long long)t->uint);
         break;
     case TOKEN_INT:
-        fprintf(f, "%lld", (long long)t->sint);
+        put(w, "%lld", (long long)t->sint);
         break;
     case TOKEN_FLOAT:
-        print_float(f, t->real);
+        print_float(w, t->real);
         break;
     case TOKEN_STR:
-        print_str(f, t);
+        print_str(w, t);
         break;
     case TOKEN_BYTES:
-        fputs("<bytes ", f);
-        print_hex(f, t);
-        fputc('>', f);
+        put(w, "<bytes ");
+        print_hex(w, t);
+        put(w, ">");
         break;
     case TOKEN_EXT:
-        fprintf(f, "<ext %d ", t->ext);
-        print_hex(f, t);
-        fputc('>', f);
+        put(w, "<ext %d ", t->ext);
+        print_hex(w, t);
+        put(w, ">");
         break;
     default:
-        fputs("null", f);
+        put(w, "null");
     }
 }
 
 /* After a value: what stands before the next one, and the ends of containers that are complete. Returns the
  * new depth. */
-static unsigned print_between(FILE *f, struct level *levels, unsigned depth)
+static unsigned print_between(struct writer *w, struct level *levels, unsigned depth)
 {
     while (depth > 0) {
         struct level *level = &levels[depth - 1];
         if (level->left > 0) {
-            fputs(level->map && !level->key ? ": " : ", ", f);
+            put(w, "%s", level->map && !level->key ? ": " : ", ");
             return depth;
         }
-        fputc(level->map ? '}' : ']', f);
+        put(w, "%c", level->map ? '}' : ']');
         depth--;
     }
     return 0;
 }
 
-static unsigned open_container(FILE *f, struct level *levels, unsigned depth, const struct token *t)
+static unsigned open_container(struct writer *w, struct level *levels, unsigned depth, const struct token *t)
 {
     bool map = t->type == TOKEN_MAP;
-    fputc(map ? '{' : '[', f);
+    put(w, "%c", map ? '{' : '[');
     levels[depth] = (struct level){map ? 2 * (uint64_t)t->count : t->count, map, map};
     return depth + 1;
 }
 
-static void print_value(FILE *f, struct cursor *c)
+static void print_value(struct writer *w, struct cursor *c)
 {
     struct level levels[CURSOR_NESTING];
     unsigned depth = 0;
@@ -127,7 +152,7 @@ static void print_value(FILE *f, struct cursor *c)
         if (container && depth == CURSOR_NESTING)
             fault = CURSOR_TOO_DEEP;
         if (fault) {
-            fprintf(f, "<%s>", cursor_fault_text(fault));
+            put(w, "<%s>", cursor_fault_text(fault));
             return;
         }
         if (depth > 0) {
@@ -135,31 +160,26 @@ static void print_value(FILE *f, struct cursor *c)
             levels[depth - 1].key = levels[depth - 1].map && !levels[depth - 1].key;
         }
         if (container)
-            depth = open_container(f, levels, depth, &t);
+            depth = open_container(w, levels, depth, &t);
         else
-            print_scalar(f, &t);
+            print_scalar(w, &t);
         if (!container || t.count == 0)
-            depth = print_between(f, levels, depth);
-    } while (depth > 0 && ftell(f) < TEXT_BYTES);
+            depth = print_between(w, levels, depth);
+    } while (depth > 0 && !is_full(w));
     if (depth > 0)
-        fputs("...", f);
+        put(w, "...");
 }
 
-/* The text is the C library's, not base/memory.h's, since free() is what every caller has. */
 char *yoke_value_text(const yoke_value *value)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
-    if (!f)
-        return NULL;
+    struct writer w = {BUFFER_EMPTY, false};
     struct cursor c = cursor_over(value->data, value->size, SIZE_MAX, CURSOR_NESTING);
     if (value->data)
-        print_value(f, &c);
+        print_value(&w, &c);
     else
-        fputs("null", f);
-    if (fclose(f) == 0)
-        return text;
-    free(text);
+        put(&w, "null");
+    if (!w.failed && buffer_append(&w.text, "", 1))
+        return memory_give_away(w.text.data);
+    buffer_free(&w.text);
     return NULL;
 }
