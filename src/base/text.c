@@ -61,10 +61,13 @@ void text_escape(char out[4], char byte)
 
 size_t text_cut(const char *s, size_t end)
 {
-    size_t at = end;
-    for (int i = 0; i < 3 && at && ((unsigned char)s[at] & 0xc0) == 0x80; i++)
-        at--;
-    return ((unsigned char)s[at] & 0xc0) == 0x80 ? end : at;
+    size_t at = end, back = 0;
+    while (at && back++ < 4) {
+        unsigned char c = (unsigned char)s[--at];
+        if ((c & 0xc0) != 0x80)
+            return promised(c) > end - at ? at : end;
+    }
+    return end;
 }
 
 bool text_colours(int fd)
