@@ -11,38 +11,47 @@
 
 #define READ_BYTES (256u << 10)
 
-/* The lower-case letter, or 0 for what is none. */
-static inline uint8_t letter(uint8_t byte)
+static inline bool is_letter(uint8_t byte)
 {
-    uint8_t lower = byte | 0x20;
-    return (uint8_t)(lower - 'a') < 26 ? lower : 0;
+    return (uint8_t)((byte | 0x20) - 'a') < 26;
 }
 
-size_t letters_at(const uint8_t *bytes, size_t size)
+static void make_lower(uint8_t *letters, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        letters[i] |= 0x20;
+}
+
+/* How many of the first bytes are letters. */
+static size_t letters_at(const uint8_t *bytes, size_t size)
 {
     size_t n = 0;
-    while (n < size && letter(bytes[n]))
+    while (n < size && is_letter(bytes[n]))
         n++;
     return n;
 }
 
-static yoke_error *found_watched(struct counter *c, const char *text, size_t length)
+static yoke_error *found_new(struct counter *c, uint32_t id)
 {
-    if (!c->watched || strlen(c->watched) != length || memcmp(c->watched, text, length) != 0)
+    const struct word *word = &c->words.items[id];
+    if (!c->watched || strlen(c->watched) != word->length ||
+        memcmp(c->watched, word->text, word->length) != 0)
         return NULL;
     return c->found(c->watched);
 }
 
-static yoke_error *count_word(struct counter *c, const char *text, size_t length, uint32_t hash)
+/* `padded` as in word_sight. */
+static inline yoke_error *count_word(struct counter *c, const char *text, size_t length, bool padded)
 {
-    uint32_t id;
-    bool is_new;
-    YOKE_TRY(words_intern(&c->words, text, length, hash, &id, &is_new));
+    const struct word_sight sight = word_sight(text, length, padded);
+    uint32_t id = 0;
+    bool is_new = false;
+    YOKE_TRY(words_intern(&c->words, &sight, &id, &is_new));
     if (c->words.items[id].count++ == 0) {
         YOKE_TRY(array_reserve(&c->touched, &c->touched_room, c->touched_count + 1, sizeof *c->touched));
         c->touched[c->touched_count++] = id;
     }
-    return is_new ? found_watched(c, text, length) : NULL;
+    return is_new ? found_new(c, id) : NULL;
 }
 
 /* Appends letters, lower-cased, to the word that is carried on. */
@@ -52,8 +61,7 @@ static yoke_error *carry_letters(struct counter *c, const uint8_t *letters, size
         return yoke_raise(&WORDCOUNT_INPUT, "a word of more than %u letters", WORD_LONGEST);
     size_t begin = c->carry.size;
     YOKE_TRY(bytes_append(&c->carry, letters, count));
-    for (size_t i = begin; i < c->carry.size; i++)
-        c->carry.data[i] |= 0x20;
+    make_lower(c->carry.data + begin, count);
     return NULL;
 }
 
@@ -61,10 +69,9 @@ yoke_error *counter_end(struct counter *c)
 {
     if (!c->carry.size)
         return NULL;
-    const char *text = (const char *)c->carry.data;
     size_t length = c->carry.size;
     c->carry.size = 0;
-    return count_word(c, text, length, word_hash(text, length));
+    return count_word(c, (const char *)c->carry.data, length, false);
 }
 
 yoke_error *counter_feed(struct counter *c, uint8_t *bytes, size_t size)
@@ -78,22 +85,22 @@ yoke_error *counter_feed(struct counter *c, uint8_t *bytes, size_t size)
         YOKE_TRY(counter_end(c));
         at += more;
     }
-    *end = 0; /* no letter: the inner loop needs no second condition */
+    memset(end, 0, KEY_LETTERS); /* no letters: the inner loop needs no second condition */
     while (at < end) {
-        uint8_t low = letter(*at);
-        if (!low) {
+        if (!is_letter(*at)) {
             at++;
             continue;
         }
         uint8_t *word = at;
-        uint64_t hash = HASH_START;
-        for (; low; low = letter(*++at)) {
-            *at = low;
-            hash = hash_step(hash, low);
-        }
+        while (is_letter(*++at))
+            continue;
+        size_t length = (size_t)(at - word);
         if (at == end)
-            return carry_letters(c, word, (size_t)(at - word));
-        YOKE_TRY(count_word(c, (const char *)word, (size_t)(at - word), hash_end(hash)));
+            return carry_letters(c, word, length);
+        if (length > KEY_LETTERS) /* shorter ones are lower-cased as they are loaded: a store here would hold
+                                     that load up */
+            make_lower(word, length);
+        YOKE_TRY(count_word(c, (const char *)word, length, true));
     }
     return NULL;
 }
@@ -140,7 +147,7 @@ static yoke_error *begins_inside_word(const struct counter *c, int fd, const cha
     size_t got = 0;
     if (from)
         YOKE_TRY(read_at(c, fd, path, from - 1, 1, &got));
-    *inside = got && letter(c->block[0]);
+    *inside = got && is_letter(c->block[0]);
     return NULL;
 }
 
@@ -169,7 +176,7 @@ yoke_error *counter_read(struct counter *c, int fd, const char *path, uint64_t f
                          uint64_t *count)
 {
     if (!c->block)
-        c->block = malloc(READ_BYTES + 1);
+        c->block = malloc(READ_BYTES + KEY_LETTERS);
     if (!c->block)
         return yoke_raise(&YOKE_NO_MEMORY, "no memory for a block of %u bytes", READ_BYTES);
     yoke_error *e = read_range(c, fd, path, from, to, count);

@@ -52,6 +52,7 @@ void bytes_free(struct bytes *b)
 
 /* ---- the set ---- */
 
+/* Lower-cased. */
 static yoke_error *keep_text(struct words *w, const char *text, size_t length, const char **kept)
 {
     struct word_block *block = w->blocks;
@@ -68,27 +69,11 @@ static yoke_error *keep_text(struct words *w, const char *text, size_t length, c
         block = fresh;
     }
     char *place = block->text + block->used;
-    memcpy(place, text, length);
+    for (size_t i = 0; i < length; i++)
+        place[i] = text[i] | 0x20;
     block->used += length;
     *kept = place;
     return NULL;
-}
-
-/* The slot that holds the word, or the empty one where it belongs. */
-static inline struct word_slot *find_slot(const struct words *w, const char *text, size_t length,
-                                          uint32_t hash)
-{
-    size_t mask = w->slot_count - 1;
-    for (size_t i = hash & mask;; i = (i + 1) & mask) {
-        struct word_slot *slot = &w->slots[i];
-        if (!slot->id_plus_1)
-            return slot;
-        if (slot->hash != hash)
-            continue;
-        const struct word *word = &w->items[slot->id_plus_1 - 1];
-        if (word->length == length && memcmp(word->text, text, length) == 0)
-            return slot;
-    }
 }
 
 static yoke_error *grow_slots(struct words *w)
@@ -97,11 +82,13 @@ static yoke_error *grow_slots(struct words *w)
     struct word_slot *slots = calloc(count, sizeof *slots);
     if (!slots)
         return yoke_raise(&YOKE_NO_MEMORY, "no memory for a table of %zu words", count / 2);
-    for (size_t id = 0; id < w->count; id++) {
-        size_t i = w->items[id].hash & (count - 1);
+    for (size_t old = 0; old < w->slot_count; old++) {
+        if (!w->slots[old].id_plus_1)
+            continue;
+        size_t i = w->slots[old].hash & (count - 1);
         while (slots[i].id_plus_1)
             i = (i + 1) & (count - 1);
-        slots[i] = (struct word_slot){w->items[id].hash, (uint32_t)id + 1};
+        slots[i] = w->slots[old];
     }
     free(w->slots);
     w->slots = slots;
@@ -109,7 +96,7 @@ static yoke_error *grow_slots(struct words *w)
     return NULL;
 }
 
-static yoke_error *add_word(struct words *w, const char *text, size_t length, uint32_t hash, uint32_t *id)
+yoke_error *words_add(struct words *w, const struct word_sight *sight, uint32_t *id)
 {
     if (w->count >= UINT32_MAX - 1)
         return yoke_raise(&WORDCOUNT_INPUT, "more than %zu different words", w->count);
@@ -117,21 +104,10 @@ static yoke_error *add_word(struct words *w, const char *text, size_t length, ui
         YOKE_TRY(grow_slots(w));
     YOKE_TRY(array_reserve(&w->items, &w->room, w->count + 1, sizeof *w->items));
     const char *kept = NULL;
-    YOKE_TRY(keep_text(w, text, length, &kept));
+    YOKE_TRY(keep_text(w, sight->text, sight->length, &kept));
     *id = (uint32_t)w->count++;
-    w->items[*id] = (struct word){.text = kept, .length = (uint32_t)length, .hash = hash};
-    *find_slot(w, kept, length, hash) = (struct word_slot){hash, *id + 1};
-    return NULL;
-}
-
-yoke_error *words_intern(struct words *w, const char *text, size_t length, uint32_t hash, uint32_t *id,
-                         bool *is_new)
-{
-    const struct word_slot *slot = w->slot_count ? find_slot(w, text, length, hash) : NULL;
-    *is_new = !slot || !slot->id_plus_1;
-    if (*is_new)
-        return add_word(w, text, length, hash, id);
-    *id = slot->id_plus_1 - 1;
+    w->items[*id] = (struct word){.text = kept, .length = (uint32_t)sight->length};
+    *words_slot(w, sight) = (struct word_slot){sight->key, sight->hash, *id + 1};
     return NULL;
 }
 
@@ -243,8 +219,9 @@ static yoke_error *add_spellings(struct tally *t, struct vocabulary *v, struct r
         const char *text = (const char *)r->at;
         r->at += length;
         YOKE_TRY(array_reserve(&v->ids, &v->room, v->count + 1, sizeof *v->ids));
+        const struct word_sight sight = word_sight(text, length, false);
         bool is_new;
-        YOKE_TRY(words_intern(&t->words, text, length, word_hash(text, length), &v->ids[v->count], &is_new));
+        YOKE_TRY(words_intern(&t->words, &sight, &v->ids[v->count], &is_new));
         v->count++;
     }
     return NULL;

@@ -10,6 +10,7 @@
 
 #include <yoke/base.h>
 
+#include <endian.h>
 #include <string.h>
 
 /* A run of letters beyond this (bytes) is an error of kind WORDCOUNT_INPUT: it could not travel in one
@@ -31,39 +32,30 @@ void bytes_free(struct bytes *b);
 /* Makes room for `need` items of `item_bytes` in the array at *items, by doubling. */
 YOKE_MUST_USE yoke_error *array_reserve(void *items, size_t *room, size_t need, size_t item_bytes);
 
-/* ---- hashing ---- */
-
-/* FNV-1a in 64 bits, a step a letter, since the counter hashes while it scans; the end folds the better mixed
- * high half in. */
-#define HASH_START 14695981039346656037ull
-
-static inline uint64_t hash_step(uint64_t hash, uint8_t letter)
-{
-    return (hash ^ letter) * 1099511628211ull;
-}
-
-static inline uint32_t hash_end(uint64_t hash)
-{
-    return (uint32_t)(hash >> 32) ^ (uint32_t)hash;
-}
-
-static inline uint32_t word_hash(const char *text, size_t length)
-{
-    uint64_t hash = HASH_START;
-    for (size_t i = 0; i < length; i++)
-        hash = hash_step(hash, (uint8_t)text[i]);
-    return hash_end(hash);
-}
-
 /* ---- a set of words ---- */
+
+/*
+ * A word as the set looks for it. `key` holds the first eight letters, and a mark if there are more: so a
+ * word of up to eight letters is told from any other by its key alone, which is in the table itself.
+ */
+struct word_sight {
+    const char *text;
+    size_t length;
+    uint64_t key;
+    uint32_t hash;
+};
+
+#define KEY_LETTERS 8
+#define KEY_OF_LONG (1ull << 63) /* no letter has this bit */
 
 struct word {
     const char *text; /* not terminated; in the set's arena, stays where it is */
-    uint32_t length, hash;
+    uint32_t length;
     uint64_t count;
 };
 
 struct word_slot {
+    uint64_t key;
     uint32_t hash, id_plus_1; /* 0: empty */
 };
 
@@ -75,10 +67,68 @@ struct words {
     struct word_block *blocks; /* the arena */
 };
 
-/* All-zero is an empty set. `hash` must be word_hash of the text. *id: its number; *is_new: it was not there,
- * its count is 0. */
-YOKE_MUST_USE yoke_error *words_intern(struct words *w, const char *text, size_t length, uint32_t hash,
-                                       uint32_t *id, bool *is_new);
+/* 1 to 8 letters, lower-cased, as a number. `padded`: 8 bytes can be read there; the compiler knows it at the
+ * place of the call. */
+static inline uint64_t letters_load(const char *text, size_t count, bool padded)
+{
+    uint64_t group = 0;
+    memcpy(&group, text, padded ? KEY_LETTERS : count);
+    group = le64toh(group) | 0x2020202020202020ull;
+    return count < KEY_LETTERS ? group & ((1ull << (8 * count)) - 1) : group;
+}
+
+/* length: 1 or more letters, of which more than KEY_LETTERS must be lower-case. `padded`: KEY_LETTERS - 1
+ * bytes behind them can be read. */
+static inline struct word_sight word_sight(const char *text, size_t length, bool padded)
+{
+    const uint64_t odd = 0x9e3779b97f4a7c15ull; /* 2^64 by the golden ratio: Knuth's multiplicative hashing */
+    size_t first = length < KEY_LETTERS ? length : KEY_LETTERS;
+    struct word_sight sight = {text, length, letters_load(text, first, padded), 0};
+    uint64_t hash = sight.key * odd;
+    for (size_t at = first; at < length; at += KEY_LETTERS) {
+        size_t count = length - at < KEY_LETTERS ? length - at : KEY_LETTERS;
+        hash = (hash ^ (hash >> 32) ^ letters_load(text + at, count, padded)) * odd;
+    }
+    if (length > KEY_LETTERS)
+        sight.key |= KEY_OF_LONG;
+    sight.hash = (uint32_t)(hash >> 32);
+    return sight;
+}
+
+/* The slot that holds the word, or the empty one where it belongs. The table must have slots. */
+static inline struct word_slot *words_slot(const struct words *w, const struct word_sight *sight)
+{
+    size_t mask = w->slot_count - 1;
+    for (size_t i = sight->hash & mask;; i = (i + 1) & mask) {
+        struct word_slot *slot = &w->slots[i];
+        if (!slot->id_plus_1)
+            return slot;
+        if (slot->key != sight->key)
+            continue;
+        if (sight->length <= KEY_LETTERS)
+            return slot;
+        const struct word *word = &w->items[slot->id_plus_1 - 1];
+        if (slot->hash == sight->hash && word->length == sight->length &&
+            memcmp(word->text, sight->text, sight->length) == 0)
+            return slot;
+    }
+}
+
+/* A word that is not there yet, with count 0. An all-zero set is empty. *id: its number. */
+YOKE_MUST_USE yoke_error *words_add(struct words *w, const struct word_sight *sight, uint32_t *id);
+
+/* Finds the word, or adds it. */
+YOKE_MUST_USE static inline yoke_error *words_intern(struct words *w, const struct word_sight *sight,
+                                                     uint32_t *id, bool *is_new)
+{
+    const struct word_slot *slot = w->slot_count ? words_slot(w, sight) : NULL;
+    *is_new = !slot || !slot->id_plus_1;
+    if (*is_new)
+        return words_add(w, sight, id);
+    *id = slot->id_plus_1 - 1;
+    return NULL;
+}
+
 void words_free(struct words *w);
 /* Every id, most frequent first, ties by word; to be freed with free(). NULL without memory. */
 uint32_t *words_sorted(const struct words *w);
@@ -91,18 +141,16 @@ struct counter {
     size_t touched_count, touched_room;
     size_t told;        /* words whose spelling was in an earlier result */
     struct bytes carry; /* the beginning of a word that the next bytes may go on with */
-    uint8_t *block;     /* what is read of a file, and one byte more */
+    uint8_t *block;     /* what is read of a file, with room for KEY_LETTERS more */
     /* Called when `watched` (lower-case; NULL: none) is counted for the first time; its error ends the
      * counting. */
     const char *watched;
     yoke_error *(*found)(const char *word);
 };
 
-/* Counts the words in bytes[0..size), which are overwritten; one byte behind them must be writable too. A
-   word that touches the end is carried on. */
+/* Counts the words in bytes[0..size), which are overwritten, as are the KEY_LETTERS bytes behind them, which
+   must be there. A word that touches the end is carried on. */
 YOKE_MUST_USE yoke_error *counter_feed(struct counter *c, uint8_t *bytes, size_t size);
-/* How many of the first bytes are letters. */
-size_t letters_at(const uint8_t *bytes, size_t size);
 /* Nothing follows: a word that was carried on is counted. */
 YOKE_MUST_USE yoke_error *counter_end(struct counter *c);
 /* Appends the packed result to `out` (form: in the source) and starts from zero; spellings are remembered. */

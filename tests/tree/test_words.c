@@ -142,7 +142,7 @@ static void count_in_steps(struct tally *t, int fd, uint64_t size, uint64_t step
 
 static void test_feed_in_every_piece_size(void **state)
 {
-    uint8_t text[600], copy[sizeof text + 1];
+    uint8_t text[600], copy[sizeof text + KEY_LETTERS];
     random_text(text, sizeof text, 7);
     struct plain plain = {.count = 0};
     plain_count(&plain, text, sizeof text);
@@ -254,7 +254,7 @@ static yoke_error *found_word(const char *word)
 
 static void test_watched_word_is_told_once(void **state)
 {
-    char text[] = "stopped Go non-stop go GO";
+    char text[64] = "stopped Go non-stop go GO";
     struct counter counter = {.watched = "go", .found = found_word};
     found = 0;
     assert_success(counter_feed(&counter, (uint8_t *)text, strlen(text)));
@@ -276,12 +276,12 @@ static void test_spelled_once_in_a_life(void **state)
 {
     struct counter counter = {.touched = NULL};
     struct bytes packed = {NULL, 0, 0};
-    char text[] = "word word other.";
+    char text[64] = "word word other.";
     assert_success(counter_feed(&counter, (uint8_t *)text, strlen(text)));
     assert_success(counter_take(&counter, &packed));
     assert_int_equal(packed.size, 1 + 5 + 6 + 1 + 4);
     packed.size = 0;
-    char again[] = "word.";
+    char again[64] = "word.";
     assert_success(counter_feed(&counter, (uint8_t *)again, strlen(again)));
     assert_success(counter_take(&counter, &packed));
     assert_int_equal(packed.size, 4);
@@ -322,7 +322,7 @@ static void test_order(void **state)
     struct tally tally = {.total = 0};
     struct counter counter = {.touched = NULL};
     struct vocabulary vocabulary = {NULL, 0, 0};
-    char text[] = "b a ab b c c abc aa";
+    char text[64] = "b a ab b c c abc aa";
     assert_success(counter_feed(&counter, (uint8_t *)text, strlen(text)));
     assert_success(counter_end(&counter));
     hand_over(&counter, &tally, &vocabulary);
