@@ -489,6 +489,43 @@ void yoke_error_note(yoke_error *e, const char *fmt, ...)
     va_end(args);
 }
 
+/* ---- looking at what hangs on an error ---- */
+
+static struct link *link_at(const struct chain *chain, size_t i)
+{
+    struct link *l = chain_first(chain);
+    while (l && i--)
+        l = link_next(l);
+    return l;
+}
+
+const char *error_note_at(const yoke_error *e, size_t i)
+{
+    const struct note *note = (const struct note *)link_at(&e->head->notes, i);
+    return note ? note->text : NULL;
+}
+
+bool error_hop_at(const yoke_error *e, size_t i, struct error_hop *out)
+{
+    const struct hop *hop = (const struct hop *)link_at(&e->head->hops, i);
+    size_t in_list = 0;
+    for (struct link *l = chain_first(&e->head->hops); l; l = link_next(l))
+        in_list++;
+    if (!hop && i == in_list)
+        hop = atomic_load(&e->head->last_hop);
+    if (hop)
+        *out = (struct error_hop){hop->file, hop->function, hop->line};
+    return hop != NULL;
+}
+
+const char *error_note_at(const yoke_error *e, size_t i)
+{
+    struct link *l = e ? chain_first(&e->head->notes) : NULL;
+    for (; l && i; i--)
+        l = link_next(l);
+    return l ? ((struct note *)l)->text : NULL;
+}
+
 static void details_free(const struct error_details_ops *ops, void *data)
 {
     if (ops->free)

@@ -40,6 +40,33 @@ const char *error_backtrace(const yoke_error *e);          /* or NULL */
  * NULL, which frees the group. A plain error hands out itself, once.
  */
 yoke_error *error_take_member(yoke_error *group, size_t i);
+/*
+ * Takes the first leaf off the tree of groups at `*e`; NULL when there is none left, and `*e` is NULL then.
+ * In between `*e` is good for nothing but further calls and yoke_error_free. Without memory a group that is
+ * shared comes as a whole.
+ */
+yoke_error *error_take_leaf(yoke_error **e);
+/* The i-th note, a view, or NULL. */
+const char *error_note_at(const yoke_error *e, size_t i);
+
+/*
+ * As yoke_error_split, with the leaves that `takes(leaf, arg)` is true for; it is asked once or twice for
+ * each, and must answer alike.
+ */
+struct error_choice {
+    bool (*takes)(const yoke_error *leaf, void *arg);
+    void *arg;
+};
+void error_split_by(yoke_error **e, const struct error_choice *choice, yoke_error **taken);
+
+/* What hangs on an error, by its number from 0 on: a note, or NULL behind the last; a hop of its trace, or
+ * false. Views. */
+const char *error_note_at(const yoke_error *e, size_t i);
+struct error_hop {
+    const char *file, *function;
+    int line;
+};
+bool error_hop_at(const yoke_error *e, size_t i, struct error_hop *out);
 
 /*
  * Who speaks: asked for when an error is raised or a record is logged on this thread. A floor above sets it

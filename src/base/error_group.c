@@ -187,6 +187,57 @@ yoke_error *error_take_member(yoke_error *group, size_t i)
     return NULL;
 }
 
+/* Makes the group at `*at` one that only the caller holds; false without memory. */
+static bool make_sole(yoke_error **at)
+{
+    if (error_sole(*at))
+        return true;
+    yoke_error *copy = error_new_like(*at);
+    if (!copy || !error_reserve(copy, (*at)->member_count)) {
+        yoke_error_free(copy);
+        return false;
+    }
+    for (size_t i = 0; i < (*at)->member_count; i++)
+        error_add(copy, yoke_error_dup((*at)->members[i]));
+    yoke_error_free(*at);
+    *at = copy;
+    return true;
+}
+
+/* A group of one gives its place to its member, so that none is ever left empty. */
+static void take_its_place(yoke_error **at)
+{
+    yoke_error *member = yoke_error_dup((*at)->members[0]);
+    yoke_error_free(*at);
+    *at = member;
+}
+
+yoke_error *error_take_leaf(yoke_error **e)
+{
+    if (!*e)
+        return NULL;
+    KEEP_ERRNO;
+    yoke_error *group = NULL, **at = e;
+    while ((*at)->member_count) {
+        if ((*at)->member_count == 1) {
+            take_its_place(at);
+            continue;
+        }
+        if (!make_sole(at))
+            break;
+        group = *at;
+        at = &group->members[0];
+    }
+    yoke_error *leaf = *at;
+    if (!group) {
+        *e = NULL;
+        return leaf;
+    }
+    group->member_count--;
+    memmove(group->members, group->members + 1, group->member_count * sizeof *group->members);
+    return leaf;
+}
+
 /* ---- rebuilding ---- */
 
 /*
@@ -200,7 +251,7 @@ struct rebuilt {
 };
 
 struct rebuild {
-    const yoke_error_kind *kind; /* NULL: collapse */
+    const struct error_choice *choice; /* which leaves are taken; NULL: collapse */
     size_t depth;
     struct rebuilt *frames;
 };
@@ -209,7 +260,7 @@ static bool push(struct rebuild *r, const yoke_error *group)
 {
     struct rebuilt *top = &r->frames[r->depth];
     *top = (struct rebuilt){.group = group};
-    for (int i = 0; i < (r->kind ? 2 : 1); i++) {
+    for (int i = 0; i < (r->choice ? 2 : 1); i++) {
         top->half[i] = error_new_like(group);
         if (!top->half[i] || !error_reserve(top->half[i], group->member_count)) {
             yoke_error_free(top->half[0]);
@@ -235,7 +286,7 @@ static yoke_error *settled(const struct rebuild *r, const yoke_error *group, yok
         return NULL;
     if (!half->member_count)
         result = NULL;
-    else if (!r->kind && half->member_count == 1)
+    else if (!r->choice && half->member_count == 1)
         result = yoke_error_dup(half->members[0]);
     else if (same_members(half, group))
         result = yoke_error_dup(group);
@@ -263,7 +314,7 @@ static bool run_rebuild(struct rebuild *r, const yoke_error *root, yoke_error *o
         if (top->next < top->group->member_count) {
             const yoke_error *e = top->group->members[top->next++];
             if (!e->member_count) {
-                error_add(top->half[r->kind && yoke_error_is(e, r->kind)], yoke_error_dup(e));
+                error_add(top->half[r->choice && r->choice->takes(e, r->choice->arg)], yoke_error_dup(e));
             } else if (!push(r, e)) {
                 abandon(r);
                 return false;
@@ -283,10 +334,10 @@ static bool run_rebuild(struct rebuild *r, const yoke_error *root, yoke_error *o
 }
 
 /* The same for a tree of any depth. */
-static bool rebuild(const yoke_error *root, const yoke_error_kind *kind, yoke_error *out[2])
+static bool rebuild(const yoke_error *root, const struct error_choice *choice, yoke_error *out[2])
 {
     struct rebuilt own[WALK_LEVELS];
-    struct rebuild r = {.kind = kind, .frames = own};
+    struct rebuild r = {.choice = choice, .frames = own};
     if (root->depth > WALK_LEVELS)
         r.frames = memory_alloc(root->depth * sizeof *r.frames);
     if (!r.frames)
@@ -332,11 +383,11 @@ yoke_error *yoke_error_collapse(yoke_error *e)
 /* ---- split ---- */
 
 struct leaves {
-    bool some_of_kind, some_others;
+    bool some_taken, some_others;
 };
 
 /* False if the tree was too deep to look at all of it. */
-static bool look_at_leaves(const yoke_error *e, const yoke_error_kind *kind, struct leaves *leaves)
+static bool look_at_leaves(const yoke_error *e, const struct error_choice *choice, struct leaves *leaves)
 {
     *leaves = (struct leaves){false, false};
     struct walk w;
@@ -344,33 +395,47 @@ static bool look_at_leaves(const yoke_error *e, const yoke_error_kind *kind, str
     for (const yoke_error *at; (at = walk_next(&w));) {
         if (at->member_count)
             continue;
-        bool is = yoke_error_is(at, kind);
-        leaves->some_of_kind |= is;
-        leaves->some_others |= !is;
+        bool takes = choice->takes(at, choice->arg);
+        leaves->some_taken |= takes;
+        leaves->some_others |= !takes;
     }
     walk_close(&w);
     return !w.incomplete;
 }
 
-void yoke_error_split(yoke_error **e, const yoke_error_kind *kind, yoke_error **taken)
+void error_split_by(yoke_error **e, const struct error_choice *choice, yoke_error **taken)
 {
     *taken = NULL;
     if (!*e)
         return;
     KEEP_ERRNO;
     struct leaves leaves;
-    bool all = kind == &YOKE_CANCELLED && (*e)->only_cancelled;
-    if (!all && !look_at_leaves(*e, kind, &leaves))
+    if (!look_at_leaves(*e, choice, &leaves))
         return;
-    if (all || !leaves.some_others) {
+    if (!leaves.some_others) {
         *taken = *e;
         *e = NULL;
         return;
     }
     yoke_error *out[2];
-    if (!leaves.some_of_kind || !rebuild(*e, kind, out))
+    if (!leaves.some_taken || !rebuild(*e, choice, out))
         return;
     yoke_error_free(*e);
     *e = out[0];
     *taken = out[1];
+}
+
+static bool is_of_kind(const yoke_error *leaf, void *kind)
+{
+    return yoke_error_is(leaf, kind);
+}
+
+void yoke_error_split(yoke_error **e, const yoke_error_kind *kind, yoke_error **taken)
+{
+    if (*e && kind == &YOKE_CANCELLED && (*e)->only_cancelled) {
+        *taken = *e;
+        *e = NULL;
+        return;
+    }
+    error_split_by(e, &(struct error_choice){is_of_kind, (void *)kind}, taken);
 }

@@ -53,8 +53,10 @@ void *memory_alloc(size_t bytes)
 void *memory_calloc(size_t count, size_t bytes)
 {
     int saved = errno;
-    bool nothing = !count || !bytes;
-    return handed_out(refused() ? NULL : calloc(nothing ? 1 : count, nothing ? 1 : bytes), saved);
+    if (!count || !bytes)
+        count = bytes = 1;
+    bool too_large = count > SIZE_MAX / bytes; /* told apart here: sanitizers end the program for it */
+    return handed_out(too_large || refused() ? NULL : calloc(count, bytes), saved);
 }
 
 void *memory_realloc(void *p, size_t bytes)

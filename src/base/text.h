@@ -10,7 +10,8 @@
 size_t text_shown(const char *s, size_t size);
 /* Four characters, no NUL: \xNN. */
 void text_escape(char out[4], char byte);
-/* The largest end not above `end` at which `s` can be cut without breaking a character; looks at s[0..end) alone. */
+/* The largest end not above `end` at which `s` can be cut without breaking a character; looks at s[0..end)
+ * alone. */
 size_t text_cut(const char *s, size_t end);
 /* Is `fd` a terminal whose user wants colours? (NO_COLOR: no-color.org) Leaves errno. */
 bool text_colours(int fd);

@@ -507,6 +507,39 @@ static void test_take_member(void **state)
     yoke_error_free(a);
 }
 
+static void test_take_leaf(void **state)
+{
+    yoke_error *none = NULL;
+    assert_null(error_take_leaf(&none));
+    yoke_error *e = group2(group2(make("a"), group2(make("b"), NULL)), group2(make("c"), make("d")));
+    yoke_error *held = yoke_error_dup(e);
+    char order[8] = "";
+    for (yoke_error *leaf; (leaf = error_take_leaf(&e));) {
+        strcat(order, yoke_error_message(leaf));
+        yoke_error_free(leaf);
+    }
+    assert_null(e);
+    assert_string_equal(order, "abcd");
+    expect_shape(held, "((a (b)) (c d))");
+    yoke_error *first = error_take_leaf(&held);
+    expect_shape(first, "a");
+    yoke_error_free(first);
+    yoke_error_free(held);
+}
+
+static void test_note_at(void **state)
+{
+    yoke_error *e = make("x");
+    assert_null(error_note_at(NULL, 0));
+    assert_null(error_note_at(e, 0));
+    yoke_error_note(e, "one");
+    yoke_error_note(e, "two");
+    assert_string_equal(error_note_at(e, 0), "one");
+    assert_string_equal(error_note_at(e, 1), "two");
+    assert_null(error_note_at(e, 2));
+    yoke_error_free(e);
+}
+
 /* ---- printing ---- */
 
 static yoke_error *at(int line, yoke_error *cause, const char *text)
@@ -626,8 +659,8 @@ static void *use_deep(void *arg)
     return NULL;
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define STACK_BYTES (512 * 1024) /* its frames are larger */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STACK_BYTES (1024 * 1024) /* their frames are larger */
 #else
 #define STACK_BYTES (64 * 1024)
 #endif
@@ -745,6 +778,17 @@ static void join_some(void)
 
 static yoke_error *mixed;
 
+static void take_leaves(void)
+{
+    yoke_error *e = yoke_error_dup(mixed);
+    size_t count = 0;
+    for (yoke_error *leaf; (leaf = error_take_leaf(&e));) {
+        count += count_leaves(leaf);
+        yoke_error_free(leaf);
+    }
+    assert_int_equal(count, count_leaves(mixed));
+}
+
 static void say_it(void)
 {
     free(yoke_error_text(mixed));
@@ -779,6 +823,7 @@ static void test_without_memory(void **state)
             mixed = group2(mixed, i % 2 ? cancel("c") : i % 3 ? NULL : make("m"));
         each_fails(split_some);
         each_fails(say_it);
+        each_fails(take_leaves);
         yoke_error_free(mixed);
     }
 }
@@ -823,6 +868,7 @@ HARNESS_MAIN(TEST(test_kinds), TEST(test_many_kinds_and_a_taken_name), TEST(test
              TEST(test_details), TEST(test_place_and_backtrace), TEST(test_group), TEST(test_join),
              TEST(test_join_leaves_what_is_shared), TEST(test_collapse), TEST(test_split),
              TEST(test_split_takes_families_and_leaves_causes), TEST(test_is_cancelled), TEST(test_find),
-             TEST(test_take_member), TEST(test_tree), TEST(test_print_is_text_without_colours),
-             TEST(test_hostile_text), TEST(test_long_message_is_cut_in_the_middle), TEST(test_deep),
-             TEST(test_without_memory), TEST(test_reserve_is_given_back), TEST(test_reserve_used_up))
+             TEST(test_take_member), TEST(test_take_leaf), TEST(test_note_at), TEST(test_tree),
+             TEST(test_print_is_text_without_colours), TEST(test_hostile_text),
+             TEST(test_long_message_is_cut_in_the_middle), TEST(test_deep), TEST(test_without_memory),
+             TEST(test_reserve_is_given_back), TEST(test_reserve_used_up))
