@@ -499,12 +499,6 @@ static struct link *link_at(const struct chain *chain, size_t i)
     return l;
 }
 
-const char *error_note_at(const yoke_error *e, size_t i)
-{
-    const struct note *note = (const struct note *)link_at(&e->head->notes, i);
-    return note ? note->text : NULL;
-}
-
 bool error_hop_at(const yoke_error *e, size_t i, struct error_hop *out)
 {
     const struct hop *hop = (const struct hop *)link_at(&e->head->hops, i);
@@ -516,14 +510,6 @@ bool error_hop_at(const yoke_error *e, size_t i, struct error_hop *out)
     if (hop)
         *out = (struct error_hop){hop->file, hop->function, hop->line};
     return hop != NULL;
-}
-
-const char *error_note_at(const yoke_error *e, size_t i)
-{
-    struct link *l = e ? chain_first(&e->head->notes) : NULL;
-    for (; l && i; i--)
-        l = link_next(l);
-    return l ? ((struct note *)l)->text : NULL;
 }
 
 static void details_free(const struct error_details_ops *ops, void *data)

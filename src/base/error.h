@@ -46,8 +46,6 @@ yoke_error *error_take_member(yoke_error *group, size_t i);
  * shared comes as a whole.
  */
 yoke_error *error_take_leaf(yoke_error **e);
-/* The i-th note, a view, or NULL. */
-const char *error_note_at(const yoke_error *e, size_t i);
 
 /*
  * As yoke_error_split, with the leaves that `takes(leaf, arg)` is true for; it is asked once or twice for

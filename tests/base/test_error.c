@@ -527,10 +527,49 @@ static void test_take_leaf(void **state)
     yoke_error_free(held);
 }
 
+static bool begins_with(const yoke_error *leaf, void *arg)
+{
+    return yoke_error_message(leaf)[0] == *(char *)arg;
+}
+
+static void test_split_by(void **state)
+{
+    char letter = 'b';
+    const struct error_choice choice = {.takes = begins_with, .arg = &letter};
+    yoke_error *taken, *e = group2(group2(make("a"), make("b1")), make("b2"));
+    error_split_by(&e, &choice, &taken);
+    expect_shape(e, "((a))");
+    expect_shape(taken, "((b1) b2)");
+    yoke_error_free(taken);
+    error_split_by(&e, &choice, &taken);
+    assert_null(taken);
+    letter = 'a';
+    error_split_by(&e, &choice, &taken);
+    assert_null(e);
+    expect_shape(taken, "((a))");
+    yoke_error_free(taken);
+}
+
+static void test_hop_at(void **state)
+{
+    struct error_hop hop;
+    yoke_error *e = make("x");
+    assert_false(error_hop_at(e, 0, &hop));
+    for (int i = 0; i < 50; i++)
+        e = yoke_error_trace(e, "f.c", i, "hop");
+    for (int i = 0; i < 32; i++) {
+        assert_true(error_hop_at(e, (size_t)i, &hop));
+        assert_int_equal(hop.line, i < 31 ? i : 49);
+        assert_string_equal(hop.function, "hop");
+        assert_string_equal(hop.file, "f.c");
+    }
+    assert_false(error_hop_at(e, 32, &hop));
+    yoke_error_free(e);
+}
+
 static void test_note_at(void **state)
 {
     yoke_error *e = make("x");
-    assert_null(error_note_at(NULL, 0));
     assert_null(error_note_at(e, 0));
     yoke_error_note(e, "one");
     yoke_error_note(e, "two");
@@ -868,7 +907,7 @@ HARNESS_MAIN(TEST(test_kinds), TEST(test_many_kinds_and_a_taken_name), TEST(test
              TEST(test_details), TEST(test_place_and_backtrace), TEST(test_group), TEST(test_join),
              TEST(test_join_leaves_what_is_shared), TEST(test_collapse), TEST(test_split),
              TEST(test_split_takes_families_and_leaves_causes), TEST(test_is_cancelled), TEST(test_find),
-             TEST(test_take_member), TEST(test_take_leaf), TEST(test_note_at), TEST(test_tree),
-             TEST(test_print_is_text_without_colours), TEST(test_hostile_text),
-             TEST(test_long_message_is_cut_in_the_middle), TEST(test_deep), TEST(test_without_memory),
-             TEST(test_reserve_is_given_back), TEST(test_reserve_used_up))
+             TEST(test_take_member), TEST(test_take_leaf), TEST(test_note_at), TEST(test_split_by),
+             TEST(test_hop_at), TEST(test_tree), TEST(test_print_is_text_without_colours),
+             TEST(test_hostile_text), TEST(test_long_message_is_cut_in_the_middle), TEST(test_deep),
+             TEST(test_without_memory), TEST(test_reserve_is_given_back), TEST(test_reserve_used_up))
