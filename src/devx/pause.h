@@ -1,0 +1,42 @@
+/*
+ * The pause, in the actor that pauses: its thread stops on its own stack till gdb, attached by the root, has
+ * written an answer into the process' memory. The root's side is devx/debugger.h; between them stands the
+ * dialog that gives one actor at a time the terminal.
+ */
+#ifndef DEVX_PAUSE_H
+#define DEVX_PAUSE_H
+
+#include <yoke/devx.h>
+
+#include <sys/types.h>
+
+enum pause_answer {
+    PAUSE_WAITING,
+    PAUSE_CONTINUE,
+    PAUSE_QUIT,
+    PAUSE_ABANDONED, /* nobody is going to answer any more */
+};
+
+/* What the debugger has to know; plain numbers that may cross to another process. */
+struct pause_request {
+    pid_t pid;
+    uint64_t answer; /* where in that process the answer (an int) is to be written */
+    uint64_t caller; /* the code address that the pause returns to: the frame to show */
+};
+
+/*
+ * Begins a pause. `caller` is __builtin_return_address(0) of the public function, which must be noinline, and
+ * must be on the stack when pause_stop is called (no tail call).
+ */
+struct pause_request pause_begin(void *caller);
+/* Lets `debugger` attach, where the kernel (Yama) lets only ancestors and those named. */
+YOKE_MUST_USE yoke_error *pause_allow(pid_t debugger);
+/*
+ * Stops the calling thread, the scheduler with it, till the answer is there. No checkpoint. Some 50 times a
+ * second `abandoned(arg)` is asked whether to give up; it must not block or park.
+ */
+enum pause_answer pause_stop(bool (*abandoned)(void *arg), void *arg);
+/* What the pausing call returns: YOKE_DEBUGGER_QUIT for PAUSE_QUIT, NULL for the others. */
+YOKE_MUST_USE yoke_error *pause_result(enum pause_answer answer);
+
+#endif

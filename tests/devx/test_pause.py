@@ -1,0 +1,236 @@
+"""A person at the debugger's prompt: a real gdb, in a real terminal (a pty).
+
+Usage: test_pause.py PROGRAM    (tests/devx/pause_program.c, built)
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pexpect
+
+PROGRAM = sys.argv[1]
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pause_program.c")
+PROMPT = r"\(yoke left\) "
+LIMIT = 60
+
+with open(SOURCE) as source:
+    PAUSE_LINE = next(n for n, line in enumerate(source, 1) if "the line that is shown" in line)
+
+
+def start(mode="plain", environment=None):
+    """The program up to its first prompt is the caller's to expect."""
+    env = dict(os.environ, TERM="dumb", NO_COLOR="1", HOME="/nonexistent", INPUTRC="/dev/null")
+    env.pop("DEBUGINFOD_URLS", None)
+    env.update(environment or {})
+    return pexpect.spawn(PROGRAM, [mode], env=env, timeout=LIMIT, encoding="utf-8", dimensions=(50, 200))
+
+
+def at_prompt(mode="plain"):
+    p = start(mode)
+    p.expect(PROMPT)
+    return p
+
+
+def ask(p, command):
+    p.sendline(command)
+    p.expect(PROMPT)
+    return p.before
+
+
+def ends(p, status, *texts):
+    """The program ends by itself, its terminal as it was; returns what it said."""
+    p.expect(pexpect.EOF)
+    said = p.before
+    p.close()
+    assert p.exitstatus == 0, said
+    for text in (*texts, "modes same, foreground ours", "child status %d, end" % status):
+        assert text in said, "no %r in %r" % (text, said)
+    return said
+
+
+def test_first_the_callers_frame():
+    p = at_prompt()
+    lines = p.before.strip().splitlines()
+    assert re.match(r"#\d+ .*\bchild \(.*pause_program\.c:%d" % PAUSE_LINE, lines[0]), lines
+    assert "the line that is shown" in lines[-1], lines
+    p.sendline("continue")
+    ends(p, 0)
+
+
+def test_variables_can_be_printed_and_set():
+    p = at_prompt()
+    assert "= 42" in ask(p, "print variable")
+    ask(p, "set var variable = 100")
+    p.sendline("continue")
+    ends(p, 0, "variable 111, goes on")
+
+
+def goes_on(how):
+    p = at_prompt()
+    p.sendline(how)
+    assert "abandoned" not in ends(p, 0, "variable 53, goes on")
+
+
+def test_continue():
+    goes_on("continue")
+
+
+def test_c():
+    goes_on("c")
+
+
+def test_detach_is_continue():
+    p = at_prompt()
+    said = ask(p, "detach")
+    p.sendline("quit")
+    said += ends(p, 0)
+    assert "variable 53, goes on" in said and "abandoned" not in said, said
+
+
+def test_quit():
+    p = at_prompt()
+    p.sendline("quit")
+    ends(p, 256, "the debugger was told to quit")
+
+
+def test_q():
+    p = at_prompt()
+    p.sendline("q")
+    ends(p, 256, "the debugger was told to quit")
+
+
+def test_end_of_input():
+    p = at_prompt()
+    p.sendeof()
+    ends(p, 256, "the debugger was told to quit")
+
+
+def test_ctrl_c_is_gdbs():
+    p = at_prompt()
+    for _ in range(3):
+        p.sendintr()
+        p.expect("Quit")
+        p.expect(PROMPT)
+    assert "= 42" in ask(p, "print variable")
+    p.sendline("continue")
+    ends(p, 0, "variable 53, goes on")
+
+
+def test_ctrl_z_does_not_stop():
+    p = at_prompt()
+    p.send("\x1a")
+    time.sleep(0.3)
+    assert "= 42" in ask(p, "print variable").replace("^Z", "")
+    p.sendline("continue")
+    ends(p, 0, "goes on")
+
+
+def test_steps_start_at_the_caller():
+    p = at_prompt()
+    assert str(PAUSE_LINE + 1) in ask(p, "next")
+    assert str(PAUSE_LINE + 2) in ask(p, "next")
+    assert "= 43" in ask(p, "print variable")
+    p.sendline("continue")
+    ends(p, 0, "variable 53, goes on")
+
+
+def test_pause_in_a_thread():
+    p = at_prompt("thread")
+    assert "pause_program.c:%d" % PAUSE_LINE in p.before, p.before
+    assert "= 42" in ask(p, "print variable")
+    p.sendline("quit")
+    ends(p, 256, "the debugger was told to quit")
+
+
+def test_killed_target():
+    p = at_prompt()
+    ask(p, "kill")
+    p.sendline("quit")
+    ends(p, signal.SIGKILL)
+
+
+def debugger_of(p):
+    """gdb's pid: the one child of the program whose command is gdb."""
+    with open("/proc/%d/task/%d/children" % (p.pid, p.pid)) as f:
+        for pid in f.read().split():
+            with open("/proc/%s/comm" % pid) as comm:
+                if comm.read().strip() == "gdb":
+                    return int(pid)
+    raise AssertionError("no gdb")
+
+
+def test_killed_debugger():
+    p = at_prompt()
+    os.kill(debugger_of(p), signal.SIGKILL)
+    ends(p, 0, "child: abandoned")
+
+
+def test_cancelled():
+    p = at_prompt("cancel")
+    gdb = debugger_of(p)
+    ends(p, 0, "root: cancelled", "child: abandoned")
+    assert not os.path.exists("/proc/%d" % gdb)
+
+
+def test_killed_root_takes_gdb_along():
+    p = at_prompt()
+    gdb = debugger_of(p)
+    os.kill(p.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while os.path.exists("/proc/%d" % gdb) and time.monotonic() < deadline:
+        with open("/proc/%d/stat" % gdb) as f:
+            if ") Z " in f.read():
+                break
+        time.sleep(0.05)
+    else:
+        assert not os.path.exists("/proc/%d" % gdb)
+    p.close()
+
+
+def test_no_one_to_attach_to():
+    p = start("gone")
+    p.expect(pexpect.EOF)
+    assert "root: error: gdb could not attach to process" in p.before, p.before
+    assert "modes same, foreground ours" in p.before, p.before
+
+
+def test_refused_before_gdb_begins():
+    p = start("refuse")
+    ends(p, 0, "root: error: the child refuses", "child: abandoned")
+
+
+def test_no_gdb():
+    with tempfile.TemporaryDirectory() as empty:
+        p = start("plain", {"PATH": empty})
+        ends(p, 0, "root: error: no gdb in PATH")
+
+
+def test_no_terminal():
+    run = subprocess.run(
+        [PROGRAM], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=LIMIT, check=True
+    )
+    assert "root: error: no terminal for the debugger" in run.stdout, run.stdout
+
+
+def main():
+    tests = [(name, f) for name, f in globals().items() if name.startswith("test_")]
+    print("1..%d" % len(tests))
+    if not shutil.which("gdb"):
+        print("Bail out! there is no gdb")
+        return
+    for number, (name, test) in enumerate(tests, 1):
+        try:
+            test()
+            print("ok %d - %s" % (number, name), flush=True)
+        except (AssertionError, pexpect.ExceptionPexpect, OSError) as e:
+            print("not ok %d - %s" % (number, name))
+            print("\n".join("# " + line for line in str(e).splitlines()), flush=True)
+
+
+main()
