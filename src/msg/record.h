@@ -21,11 +21,12 @@ YOKE_MUST_USE yoke_error *record_encode(struct buffer *out, const yoke_record *r
  */
 YOKE_MUST_USE yoke_error *record_decode(const yoke_record *record, const uint8_t *data, size_t size,
                                         const char *path, void *item);
-/* As above for the arguments of an endpoint: `none` is the empty map; any record but it and a struct is
- * YOKE_USAGE. */
-YOKE_MUST_USE yoke_error *record_encode_args(struct buffer *out, const yoke_record *record, const void *item,
-                                             const char *path);
+/*
+ * As above for the arguments of an endpoint, whose path is `args`: `none` is the empty map (`item` may be
+ * NULL then); any record but it and a struct is YOKE_USAGE.
+ */
+YOKE_MUST_USE yoke_error *record_encode_args(struct buffer *out, const yoke_record *record, const void *item);
 YOKE_MUST_USE yoke_error *record_decode_args(const yoke_record *record, const uint8_t *data, size_t size,
-                                             const char *path, void *item);
+                                             void *item);
 
 #endif

@@ -312,15 +312,13 @@ yoke_error *record_decode(const yoke_record *record, const uint8_t *data, size_t
     return e;
 }
 
-yoke_error *record_decode_args(const yoke_record *record, const uint8_t *data, size_t size, const char *path,
-                               void *item)
+yoke_error *record_decode_args(const yoke_record *record, const uint8_t *data, size_t size, void *item)
 {
     static const yoke_record no_arguments = {"none", 0, YOKE_SHAPE_STRUCT, NULL, 0, NULL};
     char nothing;
     if (record->shape == YOKE_SHAPE_NONE)
-        return record_decode(&no_arguments, data, size, path, &nothing);
+        return record_decode(&no_arguments, data, size, "args", &nothing);
     if (record->shape != YOKE_SHAPE_STRUCT)
-        return yoke_raise(&YOKE_USAGE, "%s: arguments are a record of YOKE_RECORD or none, not %s", path,
-                          record->name);
-    return record_decode(record, data, size, path, item);
+        return yoke_raise(&YOKE_USAGE, "arguments are a record of YOKE_RECORD or none, not %s", record->name);
+    return record_decode(record, data, size, "args", item);
 }

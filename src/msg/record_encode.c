@@ -170,16 +170,14 @@ yoke_error *record_encode(struct buffer *out, const yoke_record *record, const v
     return e;
 }
 
-yoke_error *record_encode_args(struct buffer *out, const yoke_record *record, const void *item,
-                               const char *path)
+yoke_error *record_encode_args(struct buffer *out, const yoke_record *record, const void *item)
 {
     static const uint8_t empty_map[1] = {0x80};
     if (record->shape == YOKE_SHAPE_STRUCT)
-        return record_encode(out, record, item, path);
+        return record_encode(out, record, item, "args");
     if (record->shape != YOKE_SHAPE_NONE)
-        return yoke_raise(&YOKE_USAGE, "%s: arguments are a record of YOKE_RECORD or none, not %s", path,
-                          record->name);
+        return yoke_raise(&YOKE_USAGE, "arguments are a record of YOKE_RECORD or none, not %s", record->name);
     if (!buffer_append(out, empty_map, sizeof empty_map))
-        return yoke_raise(&YOKE_NO_MEMORY, "%s: no memory to encode it", path);
+        return yoke_raise(&YOKE_NO_MEMORY, "args: no memory to encode it");
     return NULL;
 }

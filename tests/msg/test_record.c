@@ -379,20 +379,19 @@ static void test_arguments(void **state)
     struct buffer out = BUFFER_EMPTY;
     narrow item = {1, 2}, back;
     yoke_type_u64 number = 1;
-    assert_success(record_encode_args(&out, &yoke_record_none, NULL, "args"));
+    assert_success(record_encode_args(&out, &yoke_record_none, NULL));
     assert_memory_equal(buffer_begin(&out), "\x80", 1);
-    assert_success(record_decode_args(&yoke_record_none, buffer_begin(&out), 1, "args", NULL));
+    assert_success(record_decode_args(&yoke_record_none, buffer_begin(&out), 1, NULL));
     buffer_consume(&out, 1);
-    assert_success(record_encode_args(&out, &yoke_record_narrow, &item, "args"));
-    assert_success(
-        record_decode_args(&yoke_record_narrow, buffer_begin(&out), buffer_size(&out), "args", &back));
+    assert_success(record_encode_args(&out, &yoke_record_narrow, &item));
+    assert_success(record_decode_args(&yoke_record_narrow, buffer_begin(&out), buffer_size(&out), &back));
     assert_int_equal(back.b, 2);
     buffer_free(&out);
-    assert_error_text(record_decode_args(&yoke_record_none, BYTES("\x81\xa1x\x01"), "args", NULL),
-                      &YOKE_MSG_TYPE, "args.x: unknown");
-    assert_error(record_decode_args(&yoke_record_none, BYTES("\xc0"), "args", NULL), &YOKE_MSG_TYPE);
-    assert_error(record_encode_args(&out, &yoke_record_u64, &number, "args"), &YOKE_USAGE);
-    assert_error(record_decode_args(&yoke_record_u64, BYTES("\x01"), "args", &number), &YOKE_USAGE);
+    assert_error_text(record_decode_args(&yoke_record_none, BYTES("\x81\xa1x\x01"), NULL), &YOKE_MSG_TYPE,
+                      "args.x: unknown");
+    assert_error(record_decode_args(&yoke_record_none, BYTES("\xc0"), NULL), &YOKE_MSG_TYPE);
+    assert_error(record_encode_args(&out, &yoke_record_u64, &number), &YOKE_USAGE);
+    assert_error(record_decode_args(&yoke_record_u64, BYTES("\x01"), &number), &YOKE_USAGE);
 }
 
 /* ---- values ---- */

@@ -400,6 +400,8 @@ static void test_announced_sizes_are_not_believed(void **state)
                  "Return.pld: not enough bytes at byte 21");
     EXPECT_BYTES("\x82\xa8msg_type\xa6Return\xa3pld\xdf\xff\xff\xff\xff", "Return.pld: not enough bytes");
     EXPECT_BYTES("\x82\xa8msg_type\xa6Return\xa3pld\xc6\xff\xff\xff\xff", "Return.pld: not enough bytes");
+    EXPECT_BYTES("\x82\xa8msg_type\xa6Return\xa3pld\xd4\x05", "Return.pld: not enough bytes");
+    EXPECT_BYTES("\x82\xa8msg_type\xa6Return\xa3pld\xc7\x00", "Return.pld: not enough bytes");
     EXPECT_BYTES("\x82\xa8msg_type\xa6Return\xa3pld\xc9\xff\xff\xff\xff\x01", "Return.pld: not enough bytes");
 }
 
@@ -484,6 +486,46 @@ static void test_defaults_and_the_extra_key(void **state)
     buffer_free(&out);
 }
 
+static void test_default_pld_spec(void **state)
+{
+    struct buffer out = BUFFER_EMPTY;
+    struct msg m = {.type = MSG_START, .cid = text_view("c")}, back;
+    m.start.ns = m.start.func = text_view("f");
+    m.start.uid = (struct uid_view){text_view("n"), text_view("u")};
+    m.start.kwargs = view("\x81\xa1k\xc3");
+    assert_success(msg_encode(&out, &m, limits));
+    assert_success(msg_decode(buffer_begin(&out) + 4, buffer_size(&out) - 4, limits, &back));
+    assert_true(text_view_is(back.start.pld_spec, "typing.Any"));
+    buffer_free(&out);
+}
+
+/* What passes our check of the elements passes the peer's, with several fields that hold some. */
+static void test_elements_are_counted_alike(void **state)
+{
+    struct msg m = an_error("ContextCancelled"), back;
+    struct buffer whole = BUFFER_EMPTY;
+    unsigned refused = 0;
+    m.error.canceller = m.error.src_uid;
+    m.error.bad_msg = view("\x82\xa1k\x92\x01\x02\xa1l\xc0");
+    m.error.yoke = view("\x81\xa1k\x01");
+    assert_success(msg_encode(&whole, &m, limits));
+    for (size_t elements = 1; elements < 80; elements++) {
+        struct msg_limits bounds = {1000, 64, elements};
+        struct buffer out = BUFFER_EMPTY;
+        yoke_error *sent = msg_encode(&out, &m, &bounds);
+        yoke_error *came = msg_decode(buffer_begin(&whole) + 4, buffer_size(&whole) - 4, &bounds, &back);
+        assert_int_equal(sent == NULL, came == NULL);
+        refused += sent != NULL;
+        if (sent) {
+            assert_error(sent, &YOKE_TOO_LARGE);
+            assert_error(came, &YOKE_PROTOCOL);
+        }
+        buffer_free(&out);
+    }
+    assert_true(refused > 30 && refused < 79);
+    buffer_free(&whole);
+}
+
 static void test_no_memory_leaves_the_buffer(void **state)
 {
     struct msg m = an_error("ValueError");
@@ -509,5 +551,5 @@ HARNESS_MAIN(TEST(test_recorded_frames_round_trip), TEST(test_truncated_everywhe
              TEST(test_aid_fields), TEST(test_start_fields), TEST(test_other_fields),
              TEST(test_nesting_limit), TEST(test_elements_limit_is_the_same_both_ways),
              TEST(test_frame_limit_is_the_same_both_ways), TEST(test_announced_sizes_are_not_believed),
-             TEST(test_refused_messages), TEST(test_defaults_and_the_extra_key),
-             TEST(test_no_memory_leaves_the_buffer))
+             TEST(test_refused_messages), TEST(test_defaults_and_the_extra_key), TEST(test_default_pld_spec),
+             TEST(test_elements_are_counted_alike), TEST(test_no_memory_leaves_the_buffer))
