@@ -1,12 +1,12 @@
 /*
  * Floor 4: actors. One actor is one process; the program's own binary is every actor of its tree (YOKE_MAIN).
  *
- * An actor nursery (yoke_actors) starts actors and does not close before each of them is reaped. When one fails the others are
- * cancelled. A portal is how one actor speaks to another: it calls endpoints, and opens contexts: pairs of linked tasks,
- * one on each side, in which messages stream both ways.
+ * An actor nursery (yoke_actors) starts actors and does not close before each of them is reaped. When one
+ * fails the others are cancelled. A portal is how one actor speaks to another: it calls endpoints, and opens
+ * contexts: pairs of linked tasks, one on each side, in which messages stream both ways.
  *
- * All functions here are called from a task. Portals, contexts and streams belong to the actor that got them; a portal lives as long as
- * the nursery that gave it. The model is tractor's (Python); names are its names.
+ * All functions here are called from a task. Portals, contexts and streams belong to the actor that got them;
+ * a portal lives as long as the nursery that gave it. The model is tractor's (Python); names are its names.
  */
 #ifndef YOKE_ACTOR_H
 #define YOKE_ACTOR_H
@@ -20,36 +20,29 @@ extern "C" {
 
 /* ---- kinds -------------------------------------------------------------------------------------- */
 
-extern const yoke_error_kind YOKE_REMOTE;            /* an error of another actor; its cause is that error as it was there */
-extern const yoke_error_kind YOKE_CONTEXT_CANCELLED; /* a linked task was cancelled: see yoke_error_canceller */
-extern const yoke_error_kind YOKE_ACTOR_DIED;        /* by a signal; with its backtrace where the actor crashed */
-extern const yoke_error_kind YOKE_ACTOR_EXITED;      /* by itself, though nobody had asked it to */
+extern const yoke_error_kind
+    YOKE_REMOTE; /* an error of another actor; its cause is that error as it was there */
+extern const yoke_error_kind
+    YOKE_CONTEXT_CANCELLED;                     /* a linked task was cancelled: see yoke_error_canceller */
+extern const yoke_error_kind YOKE_ACTOR_DIED;   /* by a signal; with its backtrace where the actor crashed */
+extern const yoke_error_kind YOKE_ACTOR_EXITED; /* by itself, though nobody had asked it to */
 extern const yoke_error_kind YOKE_SPAWN_FAILED;
 extern const yoke_error_kind YOKE_MODULE_NOT_EXPOSED;
 extern const yoke_error_kind YOKE_ENDPOINT_NOT_FOUND;
 extern const yoke_error_kind YOKE_STREAM_OVERRUN;
 extern const yoke_error_kind YOKE_NO_RUNTIME;
 
-/* Who asked for the cancellation that an error of kind YOKE_CONTEXT_CANCELLED tells of; NULL for other errors. A view. */
+/* Who asked for the cancellation that an error of kind YOKE_CONTEXT_CANCELLED tells of; NULL for other
+ * errors. A view. */
 const yoke_uid *yoke_error_canceller(const yoke_error *e);
 /* Of an error of kind YOKE_REMOTE: the actor in which it was first raised. NULL for other errors. A view. */
 const yoke_uid *yoke_error_source(const yoke_error *e);
-/* Of an error of kind YOKE_ACTOR_DIED: the signal; of kind YOKE_ACTOR_EXITED: minus the status. 0 for other errors. */
+/* Of an error of kind YOKE_ACTOR_DIED: the signal; of kind YOKE_ACTOR_EXITED: minus the status. 0 for other
+ * errors. */
 int yoke_error_signal(const yoke_error *e);
 
-/* ---- the program -------------------------------------------------------------------------------- */
+/* ---- the program ------------------------------------------------------------------------------- */
 
-/*
- * Defines main(). In the root, `app(argc, argv)` (returning yoke_error *) runs as the main task; in a child it is not called: the child
- * serves the modules that its parent exposed. An error that leaves app is printed on stderr as a tree. Exit status: 0; 1 on an
- * error, or what yoke_exit_status said; 130 when ctrl-c ended the program (one line is printed then, no error).
- */
-#define YOKE_MAIN(app)                                                                                       \
-    int main(int argc, char **argv)                                                                          \
-    {                                                                                                        \
-        return yoke_main(argc, argv, app);                                                                   \
-    }
-int yoke_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv));
 /* The exit status for an app that returns an error: 1 to 255. Any task of the root. */
 void yoke_exit_status(int status);
 
@@ -66,7 +59,8 @@ enum yoke_endpoint_type { YOKE_ENDPOINT_CALL, YOKE_ENDPOINT_CONTEXT };
 typedef struct yoke_endpoint {
     const char *name;
     enum yoke_endpoint_type type;
-    const yoke_record *args, *started, *result, *down, *up; /* down, up: what the opener, the endpoint streams */
+    const yoke_record *args, *started, *result, *down,
+        *up; /* down, up: what the opener, the endpoint streams */
     yoke_error *(*call)(const void *args, void *result);
     yoke_error *(*context)(yoke_context *ctx, const void *args, void *result);
 } yoke_endpoint;
@@ -82,13 +76,13 @@ typedef struct yoke_module {
 void yoke_module_register(yoke_module *module);
 
 /*
- * YOKE_MODULE(words, YOKE_CALL(total, total_args, u64), YOKE_CONTEXT(count, part, none, sum)) defines and registers a module of the
- * endpoints `words:total` and `words:count`, made of the functions
- *     yoke_error *total(const total_args *args, yoke_type_u64 *result);
- *     yoke_error *count(yoke_context *ctx, const part *args, sum *result);
- * The types are records (YOKE_RECORD) or u64, str, any, none, ... as in <yoke/msg.h>. `result` is zeroed before the call; what it
- * then owns is freed after it was sent. `args` lives during the call. YOKE_CONTEXT takes the first value (started) as well; its stream carries
- * generic values (yoke_value). YOKE_CONTEXT_STREAM names the records of its stream too: `down` from the opener to the endpoint, `up` back.
+ * YOKE_MODULE(words, YOKE_CALL(total, total_args, u64), YOKE_CONTEXT(count, part, none, sum)) defines and
+ * registers a module of the endpoints `words:total` and `words:count`, made of the functions yoke_error
+ * *total(const total_args *args, yoke_type_u64 *result); yoke_error *count(yoke_context *ctx, const part
+ * *args, sum *result); The types are records (YOKE_RECORD) or u64, str, any, none, ... as in <yoke/msg.h>.
+ * `result` is zeroed before the call; what it then owns is freed after it was sent. `args` lives during the
+ * call. YOKE_CONTEXT takes the first value (started) as well; its stream carries generic values (yoke_value).
+ * YOKE_CONTEXT_STREAM names the records of its stream too: `down` from the opener to the endpoint, `up` back.
  */
 #define YOKE_MODULE(module_name, ...)                                                                        \
     static const yoke_endpoint yoke_endpoints_##module_name##_[] = {__VA_ARGS__};                            \
@@ -104,23 +98,22 @@ void yoke_module_register(yoke_module *module);
 /* The conditional lets the compiler compare the function's type with the records' before it is cast. */
 #define YOKE_CALL(fn, args_type, result_type)                                                                \
     {                                                                                                        \
-        #fn, YOKE_ENDPOINT_CALL, &yoke_record_##args_type, &yoke_record_none, &yoke_record_##result_type,    \
+#fn, YOKE_ENDPOINT_CALL, &yoke_record_##args_type, &yoke_record_none, &yoke_record_##result_type,    \
             NULL, NULL,                                                                                      \
             (yoke_error * (*)(const void *, void *))(                                                        \
-                1 ? (fn)                                                                                     \
-                  : (yoke_error * (*)(const yoke_type_##args_type *, yoke_type_##result_type *))0),          \
+                1 ? (fn) : (yoke_error * (*)(const yoke_type_##args_type *, yoke_type_##result_type *))0),   \
             NULL                                                                                             \
     }
 #define YOKE_CONTEXT(fn, args_type, started_type, result_type)                                               \
     YOKE_CONTEXT_STREAM(fn, args_type, started_type, result_type, any, any)
 #define YOKE_CONTEXT_STREAM(fn, args_type, started_type, result_type, down_type, up_type)                    \
     {                                                                                                        \
-        #fn, YOKE_ENDPOINT_CONTEXT, &yoke_record_##args_type, &yoke_record_##started_type,                   \
+#fn, YOKE_ENDPOINT_CONTEXT, &yoke_record_##args_type, &yoke_record_##started_type,                   \
             &yoke_record_##result_type, &yoke_record_##down_type, &yoke_record_##up_type, NULL,              \
             (yoke_error * (*)(yoke_context *, const void *, void *))(                                        \
                 1 ? (fn)                                                                                     \
-                  : (yoke_error * (*)(yoke_context *, const yoke_type_##args_type *,                         \
-                                      yoke_type_##result_type *))0)                                          \
+                  : (yoke_error *                                                                            \
+                     (*)(yoke_context *, const yoke_type_##args_type *, yoke_type_##result_type *))0)        \
     }
 
 /* ---- actor nurseries ------------------------------------------------------------------------------ */
@@ -128,12 +121,14 @@ void yoke_module_register(yoke_module *module);
 enum yoke_backend {
     YOKE_BACKEND_DEFAULT, /* the environment's YOKE_BACKEND (exec, fork), else the parent's, else exec */
     YOKE_BACKEND_EXEC,    /* the same executable, started anew */
-    YOKE_BACKEND_FORK     /* cloned from a bare image of the program that waits for that: faster, same behaviour */
+    YOKE_BACKEND_FORK /* cloned from a bare image of the program that waits for that: faster, same behaviour
+                       */
 };
 
 typedef struct yoke_actors_options {
     enum yoke_backend backend;
-    int debug_mode;            /* > 0: on, for the tree below; 0: as the environment's YOKE_DEBUG or the parent has it; < 0: off */
+    int debug_mode; /* > 0: on, for the tree below; 0: as the environment's YOKE_DEBUG or the parent has it; <
+                       0: off */
     int64_t acknowledge_bound; /* 0: 0.5 s: for the answer to a cancel request */
     int64_t kill_bound;        /* 0: 1.6 s: from the request to SIGKILL */
 } yoke_actors_options;
@@ -147,27 +142,28 @@ typedef struct yoke_actor_options {
 } yoke_actor_options;
 
 /*
- * Opens an actor nursery in the calling task; the body is inside of a scope of the nursery, which is cancelled when a child fails. The first
- * one in a process opens the runtime too. options NULL: defaults.
+ * Opens an actor nursery in the calling task; the body is inside of a scope of the nursery, which is
+ * cancelled when a child fails. The first one in a process opens the runtime too. options NULL: defaults.
  */
-#define yoke_actors_open(actors, options) yoke_actors_open_at(__FILE__, __LINE__, (actors), (options))
+#define yoke_actors_open(...) yoke_actors_open_at(__FILE__, __LINE__, __VA_ARGS__)
 YOKE_MUST_USE yoke_error *yoke_actors_open_at(const char *file, int line, yoke_actors **actors,
                                               const yoke_actors_options *options);
 /*
- * Waits till every child is reaped, given the body's error; frees the nursery and its portals; returns what remains. With an error, or after
- * yoke_actors_cancel, the children are cancelled; otherwise the close waits till they end. One error comes as it is, several as a
- * group, in the order in which they came.
+ * Waits till every child is reaped, given the body's error; frees the nursery and its portals; returns what
+ * remains. With an error, or after yoke_actors_cancel, the children are cancelled; otherwise the close waits
+ * till they end. One error comes as it is, several as a group, in the order in which they came.
  */
 YOKE_MUST_USE yoke_error *yoke_actors_close(yoke_actors *actors, yoke_error *e);
 /*
- * Cancels all children at once and waits till each is reaped: request (acknowledge_bound), SIGTERM, SIGKILL (kill_bound).
- * Not interrupted by a cancellation. Always NULL today.
+ * Cancels all children at once and waits till each is reaped: request (acknowledge_bound), SIGTERM, SIGKILL
+ * (kill_bound). Not interrupted by a cancellation. Always NULL today.
  */
 YOKE_MUST_USE yoke_error *yoke_actors_cancel(yoke_actors *actors);
 /*
- * Starts an actor; returns when its portal can be used. name: 1 to 64 bytes of UTF-8 without '/' and control characters. Checkpoint. YOKE_USAGE: a bad
- * name, or a module that is not in this binary; YOKE_CLOSED: the nursery was cancelled; YOKE_SPAWN_FAILED: with the reason. After
- * an error, cancellation included, nothing of the actor is left.
+ * Starts an actor; returns when its portal can be used. name: 1 to 64 bytes of UTF-8 without '/' and control
+ * characters. Checkpoint. YOKE_USAGE: a bad name, or a module that is not in this binary; YOKE_CLOSED: the
+ * nursery was cancelled; YOKE_SPAWN_FAILED: with the reason. After an error, cancellation included, nothing
+ * of the actor is left.
  */
 YOKE_MUST_USE yoke_error *yoke_actors_start(yoke_actors *actors, const char *name,
                                             const yoke_actor_options *options, yoke_portal **portal);
@@ -182,47 +178,48 @@ pid_t yoke_portal_pid(const yoke_portal *portal);
 bool yoke_portal_is_connected(const yoke_portal *portal);
 
 /*
- * Calls `endpoint` ("module:function", known to this binary too) and waits for the value. args and result: as the endpoint's records
- * say; NULL where they are `none`. The result's contents are the caller's (yoke_record_free, or the record's own free function).
- * Checkpoint: when the wait is cancelled the far task is asked to cancel as well. YOKE_REMOTE: it failed; YOKE_TRANSPORT_CLOSED: the peer is gone.
+ * Calls `endpoint` ("module:function", known to this binary too) and waits for the value. args and result: as
+ * the endpoint's records say; NULL where they are `none`. The result's contents are the caller's
+ * (yoke_record_free, or the record's own free function). Checkpoint: when the wait is cancelled the far task
+ * is asked to cancel as well. YOKE_REMOTE: it failed; YOKE_TRANSPORT_CLOSED: the peer is gone.
  */
-#define yoke_call(portal, endpoint, args, result)                                                            \
-    yoke_call_at(__FILE__, __LINE__, (portal), (endpoint), (args), (result))
+#define yoke_call(...) yoke_call_at(__FILE__, __LINE__, __VA_ARGS__)
 YOKE_MUST_USE yoke_error *yoke_call_at(const char *file, int line, yoke_portal *portal, const char *endpoint,
                                        const void *args, void *result);
 /*
- * Asks the actor to cancel itself; `*acknowledged` (may be NULL): it answered within `bound` (0: 0.5 s). Shielded. A peer that is gone is no error. The
- * nursery that started it does not take its end as a failure.
+ * Asks the actor to cancel itself; `*acknowledged` (may be NULL): it answered within `bound` (0: 0.5 s).
+ * Shielded. A peer that is gone is no error. The nursery that started it does not take its end as a failure.
  */
 YOKE_MUST_USE yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t bound, bool *acknowledged);
 
 /* ---- contexts ------------------------------------------------------------------------------------- */
 
 /*
- * Opens a context: starts the endpoint's task in the peer and waits for its first value (yoke_context_started). The body is inside
- * of the context's scope: when the far task fails, the body's blocking calls return YOKE_CANCELLED and close returns the far error.
+ * Opens a context: starts the endpoint's task in the peer and waits for its first value
+ * (yoke_context_started). The body is inside of the context's scope: when the far task fails, the body's
+ * blocking calls return YOKE_CANCELLED and close returns the far error.
  */
-#define yoke_context_open(portal, ctx, endpoint, args, started)                                              \
-    yoke_context_open_at(__FILE__, __LINE__, (portal), (ctx), (endpoint), (args), (started))
+#define yoke_context_open(...) yoke_context_open_at(__FILE__, __LINE__, __VA_ARGS__)
 YOKE_MUST_USE yoke_error *yoke_context_open_at(const char *file, int line, yoke_portal *portal,
                                                yoke_context **ctx, const char *endpoint, const void *args,
                                                void *started);
 /*
- * Ends it, given the body's error. Without one, and if nobody asked for a cancel: waits for the far task's result, dropping what
- * was still in flight. Otherwise the far task is cancelled first. What comes back from the own request is absorbed; any other error
- * of the far side is returned, unless the body has one of its own (the far one is then noted on it).
+ * Ends it, given the body's error. Without one, and if nobody asked for a cancel: waits for the far task's
+ * result, dropping what was still in flight. Otherwise the far task is cancelled first. What comes back from
+ * the own request is absorbed; any other error of the far side is returned, unless the body has one of its
+ * own (the far one is then noted on it).
  */
 YOKE_MUST_USE yoke_error *yoke_context_close(yoke_context *ctx, yoke_error *e);
 /*
- * The far task's result, as often as asked. Waits for it; what was still in flight is dropped. After a cancel of one's own that the far side
- * obeyed there is none: `result` is zeroed and `yoke_context_outcome` tells.
+ * The far task's result, as often as asked. Waits for it; what was still in flight is dropped. After a cancel
+ * of one's own that the far side obeyed there is none: `result` is zeroed and `yoke_context_outcome` tells.
  */
 YOKE_MUST_USE yoke_error *yoke_context_result(yoke_context *ctx, void *result);
 /* How it ended: NULL while it has not, or with a value; a view, valid till close. */
 const yoke_error *yoke_context_outcome(const yoke_context *ctx);
 /*
- * Opener's side: asks the far task to cancel and waits for its answer, 0.616 s at most, shielded. Endpoint's side: cancels its own
- * task, which tells the opener. Again does nothing.
+ * Opener's side: asks the far task to cancel and waits for its answer, 0.616 s at most, shielded. Endpoint's
+ * side: cancels its own task, which tells the opener. Again does nothing.
  */
 YOKE_MUST_USE yoke_error *yoke_context_cancel(yoke_context *ctx);
 bool yoke_context_cancel_called(const yoke_context *ctx); /* by this side */
@@ -238,17 +235,21 @@ typedef struct yoke_stream_options {
     bool allow_overruns; /* keep what comes beyond 64 unread messages, instead of failing the sender */
 } yoke_stream_options;
 
-/* One stream a context, after started. Each side opens and closes its own end; what came before is waiting in it. */
+/* One stream a context, after started. Each side opens and closes its own end; what came before is waiting in
+ * it. */
 YOKE_MUST_USE yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stream,
                                            const yoke_stream_options *options);
 /*
- * Ends this side's stream and tells the peer once, also in a cancelled scope; the peer gets what was sent before, then
- * YOKE_END_OF_CHANNEL. Returns `e`, or what else went wrong; a peer that is gone already is no error. The handle is gone.
+ * Ends this side's stream and tells the peer once, also in a cancelled scope; the peer gets what was sent
+ * before, then YOKE_END_OF_CHANNEL. Returns `e`, or what else went wrong; a peer that is gone already is no
+ * error. The handle is gone.
  */
 YOKE_MUST_USE yoke_error *yoke_stream_close(yoke_stream *stream, yoke_error *e);
-/* Checkpoint. The message is sent whole or not at all. YOKE_END_OF_CHANNEL: the peer closed its stream. The item stays the caller's. */
+/* Checkpoint. The message is sent whole or not at all. YOKE_END_OF_CHANNEL: the peer closed its stream. The
+ * item stays the caller's. */
 YOKE_MUST_USE yoke_error *yoke_send(yoke_stream *stream, const void *item);
-/* Checkpoint. What the item then owns is the caller's. YOKE_END_OF_CHANNEL: the peer closed, and all was received; each time. */
+/* Checkpoint. What the item then owns is the caller's. YOKE_END_OF_CHANNEL: the peer closed, and all was
+ * received; each time. */
 YOKE_MUST_USE yoke_error *yoke_recv(yoke_stream *stream, void *item);
 
 /* ---- this actor ------------------------------------------------------------------------------------ */

@@ -51,8 +51,8 @@ typedef struct yoke_error_kind {
  * Defines the kind `id` and registers it before main() runs:
  *     YOKE_ERROR_KIND(APP_TIMEOUT, "app.Timeout", &YOKE_TOO_SLOW);
  * expands to `const yoke_error_kind id = { name, parent };` and a constructor that registers it. Another
- * file names it with `extern const yoke_error_kind APP_TIMEOUT;`. The name must not be taken: two kinds of one
- * name end the program at its start, with both named.
+ * file names it with `extern const yoke_error_kind APP_TIMEOUT;`. The name must not be taken: two kinds of
+ * one name end the program at its start, with both named.
  */
 #ifdef __cplusplus
 #define YOKE_KIND_LINKAGE_ extern
@@ -72,12 +72,12 @@ void yoke_error_kind_register(const yoke_error_kind *kind);
 /* The kind registered under `name`, or NULL. */
 const yoke_error_kind *yoke_error_kind_find(const char *name);
 
-extern const yoke_error_kind YOKE_CANCELLED;       /* only a cancel scope makes it, only that scope absorbs it */
+extern const yoke_error_kind YOKE_CANCELLED; /* only a cancel scope makes it, only that scope absorbs it */
 extern const yoke_error_kind YOKE_NO_MEMORY;
-extern const yoke_error_kind YOKE_GROUP;           /* several errors: the members are what happened */
-extern const yoke_error_kind YOKE_USAGE;           /* a call that made no sense; nothing was changed by it */
-extern const yoke_error_kind YOKE_INTERNAL;        /* a fault of yoke or of a rule that can't be broken */
-extern const yoke_error_kind YOKE_TOO_SLOW;        /* a deadline passed */
+extern const yoke_error_kind YOKE_GROUP;    /* several errors: the members are what happened */
+extern const yoke_error_kind YOKE_USAGE;    /* a call that made no sense; nothing was changed by it */
+extern const yoke_error_kind YOKE_INTERNAL; /* a fault of yoke or of a rule that can't be broken */
+extern const yoke_error_kind YOKE_TOO_SLOW; /* a deadline passed */
 extern const yoke_error_kind YOKE_WOULD_BLOCK;
 extern const yoke_error_kind YOKE_CLOSED;          /* one's own end was closed */
 extern const yoke_error_kind YOKE_BROKEN_RESOURCE; /* the other end, or an owner, is gone */
@@ -128,23 +128,25 @@ YOKE_MUST_USE yoke_error *yoke_raise_errno_at(const char *file, int line, const 
 YOKE_MUST_USE yoke_error *yoke_wrap_at(const char *file, int line, const char *function, yoke_error *cause,
                                        const yoke_error_kind *kind, const char *fmt, ...) YOKE_PRINTF(6, 7);
 
-/* Notes one hop on the error's way up (32 at most: the first ones and the last are kept); returns `e`. NULL passes. */
+/* Notes one hop on the error's way up (32 at most: the first ones and the last are kept); returns `e`. NULL
+ * passes. */
 yoke_error *yoke_error_trace(yoke_error *e, const char *file, int line, const char *function);
 /* Adds a line that is printed under the error. Static errors take none. */
 void yoke_error_note(yoke_error *e, const char *fmt, ...) YOKE_PRINTF(2, 3);
 
 /*
- * A group of what is in `members[0..count)`; NULLs are left out, ownership of the others passes. NULL if there is none.
- * yoke_error_join: NULL and x: x; both: a group of the two, `first` first; a group of kind YOKE_GROUP that
- * join itself made is extended instead of nested.
+ * A group of what is in `members[0..count)`; NULLs are left out, ownership of the others passes. NULL if
+ * there is none. yoke_error_join: NULL and x: x; both: a group of the two, `first` first; a group of kind
+ * YOKE_GROUP that join itself made is extended instead of nested.
  */
 YOKE_MUST_USE yoke_error *yoke_error_group(yoke_error **members, size_t count, const char *message);
 YOKE_MUST_USE yoke_error *yoke_error_join(yoke_error *first, yoke_error *second);
 /* A group of one becomes its member, at every depth; larger groups stay. Consumes e, returns what remains. */
 YOKE_MUST_USE yoke_error *yoke_error_collapse(yoke_error *e);
 /*
- * Takes out of `*e` every leaf of `kind` (or of a kind below it), at any depth of groups; causes are not searched.
- * What stays is in `*e`, what was taken in `*taken`; both keep shape, order, places. A half that is empty is NULL.
+ * Takes out of `*e` every leaf of `kind` (or of a kind below it), at any depth of groups; causes are not
+ * searched. What stays is in `*e`, what was taken in `*taken`; both keep shape, order, places. A half that is
+ * empty is NULL.
  */
 void yoke_error_split(yoke_error **e, const yoke_error_kind *kind, yoke_error **taken);
 
@@ -158,12 +160,12 @@ bool yoke_error_is_cancelled(const yoke_error *e);
 /* Views into e; valid as long as e. None is NULL but where it says so. */
 const yoke_error_kind *yoke_error_kind_of(const yoke_error *e);
 const char *yoke_error_message(const yoke_error *e);
-const char *yoke_error_file(const yoke_error *e);     /* "" if not known */
-int yoke_error_line(const yoke_error *e);             /* 0 if not known */
-const char *yoke_error_function(const yoke_error *e); /* "" if not known */
-const char *yoke_error_actor(const yoke_error *e);    /* "" outside of an actor */
-const char *yoke_error_task(const yoke_error *e);     /* "" outside of a task */
-int yoke_error_errno(const yoke_error *e);            /* 0 if it is none of the system's */
+const char *yoke_error_file(const yoke_error *e);        /* "" if not known */
+int yoke_error_line(const yoke_error *e);                /* 0 if not known */
+const char *yoke_error_function(const yoke_error *e);    /* "" if not known */
+const char *yoke_error_actor(const yoke_error *e);       /* "" outside of an actor */
+const char *yoke_error_task(const yoke_error *e);        /* "" outside of a task */
+int yoke_error_errno(const yoke_error *e);               /* 0 if it is none of the system's */
 const yoke_error *yoke_error_cause(const yoke_error *e); /* or NULL */
 size_t yoke_error_count(const yoke_error *e);            /* members; 0 for a plain error */
 const yoke_error *yoke_error_member(const yoke_error *e, size_t i);
@@ -174,9 +176,10 @@ YOKE_MUST_USE yoke_error *yoke_error_dup(const yoke_error *e);
 void yoke_error_free(yoke_error *e);
 
 /*
- * Draws the tree of e for a person, in the form that docs/errors.md shows: kind and message, place, trace, notes,
- * backtrace, members, cause. Control characters and broken UTF-8 are printed escaped, messages over 64 KiB are cut in
- * their middle. Colours only if `f` is a terminal and NO_COLOR is not set. NULL prints "no error".
+ * Draws the tree of e for a person, in the form that docs/errors.md shows: kind and message, place, trace,
+ * notes, backtrace, members, cause. Control characters and broken UTF-8 are printed escaped, messages over 64
+ * KiB are cut in their middle. Colours only if `f` is a terminal and NO_COLOR is not set. NULL prints "no
+ * error".
  */
 void yoke_error_print(FILE *f, const yoke_error *e);
 /* The same text without colours; to be freed with free(). NULL without memory. */
@@ -197,8 +200,9 @@ enum yoke_log_level {
 };
 
 /*
- * Writes one record to stderr, in one write(2): time, level, actor[pid], task, floor, text. The floor is taken from the
- * file's folder (`src/actor/x.c` is `actor`), anything else is `app`. What is below the level in force costs a comparison.
+ * Writes one record to stderr, in one write(2): time, level, actor[pid], task, floor, text. The floor is
+ * taken from the file's folder (`src/actor/x.c` is `actor`), anything else is `app`. What is below the level
+ * in force costs a comparison.
  */
 #define yoke_log(level, ...)                                                                                 \
     do {                                                                                                     \
@@ -206,13 +210,15 @@ enum yoke_log_level {
             yoke_log_at(__FILE__, __LINE__, (level), __VA_ARGS__);                                           \
     } while (0)
 
-void yoke_log_at(const char *file, int line, enum yoke_log_level level, const char *fmt, ...) YOKE_PRINTF(4, 5);
+void yoke_log_at(const char *file, int line, enum yoke_log_level level, const char *fmt, ...)
+    YOKE_PRINTF(4, 5);
 /* The lowest level that any floor lets through. */
 int yoke_log_lowest(void);
 /*
- * Sets the filter from `level` or `floor=level,floor=level,...` (floors: base task msg ipc actor devx app; a bare level
- * among them is for the rest). Unknown words: YOKE_USAGE with the word and the ones that fit; nothing is changed.
- * The environment's YOKE_LOG is read before main(); a word in it that is unknown is told on stderr once. Default: warning.
+ * Sets the filter from `level` or `floor=level,floor=level,...` (floors: base task msg ipc actor devx app; a
+ * bare level among them is for the rest). Unknown words: YOKE_USAGE with the word and the ones that fit;
+ * nothing is changed. The environment's YOKE_LOG is read before main(); a word in it that is unknown is told
+ * on stderr once. Default: warning.
  */
 YOKE_MUST_USE yoke_error *yoke_log_set(const char *filter);
 /* The filter in force, in the form that yoke_log_set takes; a view that the next yoke_log_set ends. */

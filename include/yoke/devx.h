@@ -1,5 +1,6 @@
 /*
- * Floor 5: the debugger of a tree.
+ * Floor 5: the program and its debugger. Stands above the actors, whose crashes it reports and whose tasks it
+ * stops.
  */
 #ifndef YOKE_DEVX_H
 #define YOKE_DEVX_H
@@ -11,12 +12,26 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
+/*
+ * Defines main(). In the root, `app(argc, argv)` (returning yoke_error *) runs as the main task; in a child
+ * it is not called: the child serves the modules that its parent exposed. An error that leaves app is printed
+ * on stderr as a tree. Exit status: 0; 1 on an error, or what yoke_exit_status said; 130 when ctrl-c ended
+ * the program (one line is printed then, no error).
+ */
+#define YOKE_MAIN(app)                                                                                       \
+    int main(int argc, char **argv)                                                                          \
+    {                                                                                                        \
+        return yoke_main(argc, argv, app);                                                                   \
+    }
+/* What YOKE_MAIN's main() does; returns the exit status. */
+int yoke_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv));
 extern const yoke_error_kind YOKE_DEBUGGER_QUIT; /* the person at the prompt said `quit` */
 
 /*
- * Opens gdb on the caller's frame, in the root's terminal; returns when the person has said `continue` (NULL) or `quit`
- * (YOKE_DEBUGGER_QUIT). One actor at a time has the terminal; the others wait for it. The whole actor stands still meanwhile. Where debug mode is off, or there is no
- * terminal, no gdb, or no right to attach, one line of the log says so and it returns NULL at once. From a task; checkpoint.
+ * Opens gdb on the caller's frame, in the root's terminal; returns when the person has said `continue` (NULL)
+ * or `quit` (YOKE_DEBUGGER_QUIT). One actor at a time has the terminal; the others wait for it. The whole
+ * actor stands still meanwhile. Where debug mode is off, or there is no terminal, no gdb, or no right to
+ * attach, one line of the log says so and it returns NULL at once. From a task; checkpoint.
  */
 YOKE_MUST_USE yoke_error *yoke_pause(void);
 

@@ -12,7 +12,8 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* The connection to the peer is gone: the peer ended, died, or broke the protocol. The text names the peer and says how. */
+/* The connection to the peer is gone: the peer ended, died, or broke the protocol. The text names the peer
+ * and says how. */
 extern const yoke_error_kind YOKE_TRANSPORT_CLOSED;
 
 #pragma GCC visibility pop

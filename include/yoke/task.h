@@ -115,10 +115,10 @@ typedef struct yoke_scope_options {
  * it, are inside. Not checkpoints. YOKE_USAGE outside of a task or when the scope is open already;
  * YOKE_NO_MEMORY for a deadline that can't be kept.
  */
-#define yoke_scope_open(s)            yoke_scope_open_at(__FILE__, __LINE__, (s), NULL)
-#define yoke_scope_open_with(s, opts) yoke_scope_open_at(__FILE__, __LINE__, (s), (opts))
-#define yoke_move_on_after(s, ns)     yoke_scope_open_after_at(__FILE__, __LINE__, (s), (ns), false)
-#define yoke_fail_after(s, ns)        yoke_scope_open_after_at(__FILE__, __LINE__, (s), (ns), true)
+#define yoke_scope_open(s)           yoke_scope_open_at(__FILE__, __LINE__, (s), NULL)
+#define yoke_scope_open_with(s, ...) yoke_scope_open_at(__FILE__, __LINE__, (s), __VA_ARGS__)
+#define yoke_move_on_after(s, ns)    yoke_scope_open_after_at(__FILE__, __LINE__, (s), (ns), false)
+#define yoke_fail_after(s, ns)       yoke_scope_open_after_at(__FILE__, __LINE__, (s), (ns), true)
 YOKE_MUST_USE yoke_error *yoke_scope_open_at(const char *file, int line, yoke_scope *s,
                                              const yoke_scope_options *options);
 YOKE_MUST_USE yoke_error *yoke_scope_open_after_at(const char *file, int line, yoke_scope *s, int64_t ns,
@@ -186,14 +186,14 @@ yoke_scope *yoke_nursery_scope(yoke_nursery *n);
  * this call. Any task may spawn into a nursery. YOKE_CLOSED: the nursery has ended; YOKE_NO_MEMORY: no stack;
  * nothing was started then and `arg` stays the caller's. Not a checkpoint.
  */
-#define yoke_spawn(n, fn, arg)            yoke_spawn_at(__FILE__, __LINE__, #fn, (n), (fn), (arg), NULL)
-#define yoke_spawn_with(n, fn, arg, opts) yoke_spawn_at(__FILE__, __LINE__, #fn, (n), (fn), (arg), (opts))
+#define yoke_spawn(n, fn, ...)      yoke_spawn_at(__FILE__, __LINE__, #fn, (n), (fn), __VA_ARGS__, NULL)
+#define yoke_spawn_with(n, fn, ...) yoke_spawn_at(__FILE__, __LINE__, #fn, (n), (fn), __VA_ARGS__)
 YOKE_MUST_USE yoke_error *yoke_spawn_at(const char *file, int line, const char *fn_name, yoke_nursery *n,
                                         yoke_task_fn fn, void *arg, const yoke_spawn_options *options);
 /* The same; `size` bytes (at most 1 KiB) at `value` are copied onto the new task's stack, and fn is given the
  * copy. */
-#define yoke_spawn_value(n, fn, value, size)                                                                 \
-    yoke_spawn_value_at(__FILE__, __LINE__, #fn, (n), (fn), (value), (size), NULL)
+#define yoke_spawn_value(n, fn, ...)                                                                         \
+    yoke_spawn_value_at(__FILE__, __LINE__, #fn, (n), (fn), __VA_ARGS__, NULL)
 YOKE_MUST_USE yoke_error *yoke_spawn_value_at(const char *file, int line, const char *fn_name,
                                               yoke_nursery *n, yoke_task_fn fn, const void *value,
                                               size_t size, const yoke_spawn_options *options);
@@ -202,7 +202,7 @@ YOKE_MUST_USE yoke_error *yoke_spawn_value_at(const char *file, int line, const 
  * caller's scopes. An error of it cancels the main task and is what yoke_run returns, as the cause of a
  * YOKE_INTERNAL.
  */
-#define yoke_spawn_system(fn, arg) yoke_spawn_system_at(__FILE__, __LINE__, #fn, (fn), (arg), NULL)
+#define yoke_spawn_system(fn, ...) yoke_spawn_system_at(__FILE__, __LINE__, #fn, (fn), __VA_ARGS__, NULL)
 YOKE_MUST_USE yoke_error *yoke_spawn_system_at(const char *file, int line, const char *fn_name,
                                                yoke_task_fn fn, void *arg, const yoke_spawn_options *options);
 
@@ -360,10 +360,12 @@ typedef struct yoke_process_options {
        2 as they are. Everything else is closed in it. */
     const int *fds;
     size_t fd_count;
-    bool new_group; /* a process group of its own */
+    bool new_group;      /* a process group of its own */
+    const char *program; /* the file to start, as it is; NULL: argv[0] */
 } yoke_process_options;
 
-/* Starts argv[0] (searched in PATH if it has no slash). Not a checkpoint. System errors name the program. */
+/* Starts argv[0] (searched in PATH if it has no slash), or options->program. Not a checkpoint. System errors
+ * name the program. */
 YOKE_MUST_USE yoke_error *yoke_process_open(yoke_process **process, char *const argv[],
                                             const yoke_process_options *options);
 /* Checkpoint: waits for its end; `status` is as of waitpid(2). May be asked again, and by several tasks at

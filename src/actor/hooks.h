@@ -1,4 +1,5 @@
-/* What the floor above adds to an actor's life; handed to actor_main, so that this floor calls up through pointers alone. */
+/* What the floor above adds to an actor's life; handed to actor_main, so that this floor calls up through
+ * pointers alone. */
 #ifndef ACTOR_HOOKS_H
 #define ACTOR_HOOKS_H
 
@@ -7,13 +8,15 @@
 #include <sys/types.h>
 
 struct actor_hooks {
-    /* In a child, before its runtime starts; `crash_fd` is the write end of the pipe that its parent reads when it has died. */
+    /* In a child, before its runtime starts; `crash_fd` is the write end of the pipe that its parent reads
+     * when it has died. */
     void (*child_begins)(int crash_fd);
     /* In the root, before its runtime starts. */
     void (*root_begins)(void);
     /*
-     * In a parent: child `pid` was killed by a signal and is reaped. `report` is what it left in its pipe (may be empty or cut). Adds what the
-     * report tells to `e` (of kind YOKE_ACTOR_DIED): address, task, backtrace, notes.
+     * In a parent: child `pid` was killed by a signal and is reaped. `report` is what it left in its pipe
+     * (may be empty or cut). Adds what the report tells to `e` (of kind YOKE_ACTOR_DIED): address, task,
+     * backtrace, notes.
      */
     void (*child_crashed)(yoke_error *e, const void *report, size_t size);
 };

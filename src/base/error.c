@@ -499,6 +499,12 @@ static struct link *link_at(const struct chain *chain, size_t i)
     return l;
 }
 
+const char *error_note_at(const yoke_error *e, size_t i)
+{
+    const struct note *note = (const struct note *)link_at(&e->head->notes, i);
+    return note ? note->text : NULL;
+}
+
 bool error_hop_at(const yoke_error *e, size_t i, struct error_hop *out)
 {
     const struct hop *hop = (const struct hop *)link_at(&e->head->hops, i);

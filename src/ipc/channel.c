@@ -26,8 +26,8 @@ const yoke_uid *channel_error_peer(const yoke_error *e)
 
 static yoke_error *closed_error(struct channel *c, const char *how)
 {
-    yoke_error *e = yoke_raise(&YOKE_TRANSPORT_CLOSED, "the channel to actor `%s` (pid %lld) is closed: %s", c->peer.name,
-                               (long long)c->peer_pid, how);
+    yoke_error *e = yoke_raise(&YOKE_TRANSPORT_CLOSED, "the channel to actor `%s` (pid %lld) is closed: %s",
+                               c->peer.name, (long long)c->peer_pid, how);
     yoke_uid *peer = memory_alloc(sizeof *peer);
     if (peer) {
         *peer = c->peer;
@@ -174,7 +174,8 @@ static void flush(struct channel *c)
     if (c->flushing || c->broken)
         return;
     c->written_in_pass = c->scheduler->passes;
-    /* The edge of a socket that takes more is remembered by the watch; it is stale before a write that finds it full. */
+    /* The edge of a socket that takes more is remembered by the watch; it is stale before a write that finds
+     * it full. */
     c->watch.writable = false;
     if (write_out(c))
         return;
@@ -241,7 +242,8 @@ static size_t frame_length(const uint8_t *header)
     return (size_t)header[0] | (size_t)header[1] << 8 | (size_t)header[2] << 16 | (size_t)header[3] << 24;
 }
 
-/* The number of bytes that the next frame still lacks; 0: it is whole. More at a time when little is known. */
+/* The number of bytes that the next frame still lacks; 0: it is whole. More at a time when little is known.
+ */
 static yoke_error *bytes_lacking(struct channel *c, size_t *lacking)
 {
     size_t have = buffer_size(&c->in);
@@ -251,7 +253,8 @@ static yoke_error *bytes_lacking(struct channel *c, size_t *lacking)
     }
     size_t length = frame_length(buffer_begin(&c->in));
     if (length > c->limits.frame_bytes)
-        return yoke_raise(&YOKE_PROTOCOL, "a frame of %zu bytes is over the limit of %zu", length, c->limits.frame_bytes);
+        return yoke_raise(&YOKE_PROTOCOL, "a frame of %zu bytes is over the limit of %zu", length,
+                          c->limits.frame_bytes);
     *lacking = have - HEADER_BYTES >= length ? 0 : length - (have - HEADER_BYTES);
     return NULL;
 }
@@ -272,8 +275,9 @@ static yoke_error *end_of_file(struct channel *c)
 }
 
 /*
- * Reads once, as much as there is; waits when there is nothing. Memory grows with the bytes that came, not with the length announced. A read
- * that gave less than there was room for has emptied the socket (epoll(7)), so the next begins with the wait: a system call less a message.
+ * Reads once, as much as there is; waits when there is nothing. Memory grows with the bytes that came, not
+ * with the length announced. A read that gave less than there was room for has emptied the socket (epoll(7)),
+ * so the next begins with the wait: a system call less a message.
  */
 static yoke_error *read_more(struct channel *c)
 {
@@ -306,8 +310,8 @@ static yoke_error *read_more(struct channel *c)
 
 static yoke_error *protocol_error(struct channel *c, yoke_error *cause)
 {
-    yoke_log(YOKE_WARNING, "actor `%s` (pid %lld) broke the protocol, its channel is closed: %s", c->peer.name,
-             (long long)c->peer_pid, yoke_error_message(cause));
+    yoke_log(YOKE_WARNING, "actor `%s` (pid %lld) broke the protocol, its channel is closed: %s",
+             c->peer.name, (long long)c->peer_pid, yoke_error_message(cause));
     yoke_error *e = closed_error(c, yoke_error_message(cause));
     yoke_error_free(cause);
     return e;
@@ -322,7 +326,7 @@ static yoke_error *receive(struct channel *c, struct msg *m)
             buffer_shrink(&c->in, 4 * CHANNEL_READ_BYTES);
     }
     for (;;) {
-        size_t lacking;
+        size_t lacking = 0;
         yoke_error *e = bytes_lacking(c, &lacking);
         if (e)
             return protocol_error(c, e);

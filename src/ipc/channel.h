@@ -1,14 +1,16 @@
 /*
  * A channel: frames of messages over a connected descriptor, both ways.
  *
- * Sending. A frame is appended to the outgoing bytes as a whole, and so is never torn by a cancellation. The first one of a batch is
- * written at once; those that the same batch sends after it wait for the next pass and leave in one write, or earlier when enough has gathered.
- * What the socket does not take is written by a task of the channel's own when it can. A sender waits while more than
- * CHANNEL_HIGH_WATER bytes are queued; the runtime's own answers never wait (channel_post).
+ * Sending. A frame is appended to the outgoing bytes as a whole, and so is never torn by a cancellation. The
+ * first one of a batch is written at once; those that the same batch sends after it wait for the next pass
+ * and leave in one write, or earlier when enough has gathered. What the socket does not take is written by a
+ * task of the channel's own when it can. A sender waits while more than CHANNEL_HIGH_WATER bytes are queued;
+ * the runtime's own answers never wait (channel_post).
  *
  * Receiving. One task reads as much as there is and is handed message by message, decoded in place.
  *
- * A channel that broke stays broken: each later call returns an error of kind YOKE_TRANSPORT_CLOSED that names the peer and the reason.
+ * A channel that broke stays broken: each later call returns an error of kind YOKE_TRANSPORT_CLOSED that
+ * names the peer and the reason.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H
@@ -57,11 +59,12 @@ YOKE_MUST_USE yoke_error *channel_send(struct channel *c, const struct msg *m);
 /* The same without waiting, ever. For the runtime's answers. Not a checkpoint. */
 YOKE_MUST_USE yoke_error *channel_post(struct channel *c, const struct msg *m);
 /*
- * The next message; its views are valid till the next call. Checkpoint. End of file between two frames: YOKE_TRANSPORT_CLOSED with
- * ended_by_peer set. Whatever breaks the protocol breaks the channel.
+ * The next message; its views are valid till the next call. Checkpoint. End of file between two frames:
+ * YOKE_TRANSPORT_CLOSED with ended_by_peer set. Whatever breaks the protocol breaks the channel.
  */
 YOKE_MUST_USE yoke_error *channel_receive(struct channel *c, struct msg *m);
-/* Breaks the channel for `e` (ownership passes): waiting senders and the receiver are woken with it. The first reason stays. */
+/* Breaks the channel for `e` (ownership passes): waiting senders and the receiver are woken with it. The
+ * first reason stays. */
 void channel_break(struct channel *c, yoke_error *e);
 /* Waits till all that was sent has gone to the socket. Checkpoint. */
 YOKE_MUST_USE yoke_error *channel_drain(struct channel *c);

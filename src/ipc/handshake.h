@@ -1,6 +1,7 @@
 /*
- * The first frame of each side: an Aid. Both are sent at once, neither waits for the other's; but a child of ours that does not know its
- * name yet reads its parent's first, which tells it (the extra key `yoke`, a map).
+ * The first frame of each side: an Aid. Both are sent at once, neither waits for the other's; but a child of
+ * ours that does not know its name yet reads its parent's first, which tells it (the extra key `yoke`, a
+ * map).
  */
 #ifndef IPC_HANDSHAKE_H
 #define IPC_HANDSHAKE_H
@@ -17,7 +18,8 @@ struct identity {
 
 /* Checkpoints, bounded by HANDSHAKE_BOUND (YOKE_TOO_SLOW). On success the channel's peer fields are set. */
 /* A parent's: names the child, and takes back the same name. */
-YOKE_MUST_USE yoke_error *handshake_parent(struct channel *c, const struct identity *self, const yoke_uid *child);
+YOKE_MUST_USE yoke_error *handshake_parent(struct channel *c, const struct identity *self,
+                                           const yoke_uid *child);
 /* A child's: learns its own name. */
 YOKE_MUST_USE yoke_error *handshake_child(struct channel *c, yoke_uid *self);
 

@@ -10,7 +10,8 @@ struct transport {
     const char *name;
     /* A connected pair, non-blocking and close-on-exec. */
     yoke_error *(*pair)(int fds[2]);
-    /* As read(2) and write(2), never blocking, never raising SIGPIPE; what means "the peer is gone" is -1 with ECONNRESET or EPIPE. */
+    /* As read(2) and write(2), never blocking, never raising SIGPIPE; what means "the peer is gone" is -1
+     * with ECONNRESET or EPIPE. */
     ssize_t (*read)(int fd, void *bytes, size_t room);
     ssize_t (*write)(int fd, const void *bytes, size_t count);
     /* Tells the peer that nothing more comes; its read gives 0 after what was sent. */

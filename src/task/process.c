@@ -84,7 +84,7 @@ static int start(pid_t *pid, char *const argv[], const yoke_process_options *o)
     if (!error)
         error = plan_signals(&attributes, o->new_group);
     if (!error)
-        error = posix_spawnp(pid, argv[0], &actions, &attributes, argv,
+        error = posix_spawnp(pid, o->program ? o->program : argv[0], &actions, &attributes, argv,
                              o->environment ? o->environment : environ);
     for (size_t i = 0; i < o->fd_count; i++)
         if (moved[i] >= 0)

@@ -1,0 +1,350 @@
+#include "actor/actors.h"
+
+#include "actor/death.h"
+#include "actor/module.h"
+#include "actor/spawn.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "ipc/handshake.h"
+#include "msg/uid.h"
+
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+YOKE_ERROR_KIND(YOKE_SPAWN_FAILED, "yoke.SpawnFailed", NULL);
+
+#define ACKNOWLEDGE_BOUND YOKE_MS(500)
+#define KILL_BOUND        YOKE_MS(1600)
+
+/* ---- open ---- */
+
+yoke_error *yoke_actors_open_at(const char *file, int line, yoke_actors **out,
+                                const yoke_actors_options *options)
+{
+    struct actor *a;
+    *out = NULL;
+    YOKE_TRY(actor_expect("yoke_actors_open", &a));
+    if (options && (options->acknowledge_bound < 0 || options->kill_bound < 0))
+        return yoke_raise_at(file, line, "", &YOKE_USAGE, "yoke_actors_open: a bound is negative");
+    yoke_actors *actors = memory_calloc(1, sizeof *actors);
+    if (!actors)
+        return yoke_raise_at(file, line, "", &YOKE_NO_MEMORY, "an actor nursery");
+    actors->actor = a;
+    if (options)
+        actors->options = *options;
+    if (!actors->options.acknowledge_bound)
+        actors->options.acknowledge_bound = ACKNOWLEDGE_BOUND;
+    if (!actors->options.kill_bound)
+        actors->options.kill_bound = KILL_BOUND;
+    if (actors->options.backend == YOKE_BACKEND_DEFAULT)
+        actors->options.backend = a->backend;
+    list_init(&actors->children);
+    list_init(&actors->waiters);
+    yoke_error *e = yoke_scope_open_at(file, line, &actors->scope, NULL);
+    if (e) {
+        memory_free(actors);
+        return e;
+    }
+    *out = actors;
+    return NULL;
+}
+
+size_t yoke_actors_count(const yoke_actors *actors)
+{
+    return actors->unreaped;
+}
+
+/* ---- cancel ---- */
+
+static void cancel_all(yoke_actors *actors)
+{
+    if (!actors->cancelled)
+        actors->cancelled_at = yoke_now();
+    actors->cancelled = true;
+    list_for_each(node, &actors->children) {
+        struct child *c = container_of(node, struct child, in_nursery);
+        child_post(c, c->starting ? CHILD_HARD : CHILD_CANCEL);
+    }
+}
+
+/* Parks till no child is left that is not reaped, and no start is under way. */
+static yoke_error *wait_empty(yoke_actors *actors)
+{
+    while (actors->unreaped || actors->starting) {
+        if (task_has_news(task_here()))
+            return task_news(task_here());
+        YOKE_TRY(wait_in(&actors->waiters, NULL));
+    }
+    return NULL;
+}
+
+static void wait_empty_shielded(yoke_actors *actors)
+{
+    yoke_scope shield;
+    yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
+    while (!e && (actors->unreaped || actors->starting))
+        yoke_error_free(
+            wait_empty(actors)); /* ctrl-c gets through a shield; the children are ending already */
+    if (!e)
+        e = yoke_scope_close(&shield, NULL);
+    yoke_error_free(e);
+}
+
+static void wake_if_empty(yoke_actors *actors)
+{
+    while (!actors->unreaped && !actors->starting && wake_first(&actors->waiters, NULL))
+        ;
+}
+
+yoke_error *yoke_actors_cancel(yoke_actors *actors)
+{
+    if (!task_here())
+        return task_outside("yoke_actors_cancel");
+    cancel_all(actors);
+    wait_empty_shielded(actors);
+    return NULL;
+}
+
+/* ---- a child has ended ---- */
+
+static void keep_error(yoke_actors *actors, yoke_error *e)
+{
+    yoke_error **grown = memory_realloc(actors->errors, (actors->error_count + 1) * sizeof *grown);
+    if (!grown) {
+        actors->trouble = yoke_error_join(actors->trouble, e);
+        return;
+    }
+    actors->errors = grown;
+    actors->errors[actors->error_count++] = e;
+}
+
+static void fail(yoke_actors *actors, const yoke_error *death)
+{
+    keep_error(actors, yoke_error_dup(death));
+    if (!actors->scope.cancel_called)
+        scope_cancel_with(&actors->scope, error_make_cancelled("cancelled: %s", yoke_error_message(death)));
+    cancel_all(actors);
+}
+
+/* One line for the report: who had to end because of the failure, and how that went. */
+static void note_cancelled(yoke_actors *actors, const struct child *c)
+{
+    char line[160];
+    bool graceful = WIFEXITED(c->status);
+    int64_t ms = (yoke_now() - actors->cancelled_at) / 1000000;
+    snprintf(line, sizeof line, "cancelled with it: actor `%s` (%s, %lld ms)", c->uid.name,
+             graceful                         ? "graceful"
+             : WTERMSIG(c->status) == SIGTERM ? "SIGTERM"
+             : WTERMSIG(c->status) == SIGKILL ? "SIGKILL"
+                                              : "by a signal",
+             (long long)ms);
+    buffer_append(&actors->cancelled_with, line, strlen(line) + 1);
+}
+
+void actors_child_reaped(yoke_actors *actors, struct child *c)
+{
+    c->state = CHILD_REAPED;
+    actors->unreaped--;
+    if (c->death && !c->starting)
+        fail(actors, c->death);
+    else if (actors->cancelled && actors->error_count && !c->starting)
+        note_cancelled(actors, c);
+    wake_if_empty(actors);
+}
+
+/* ---- start ---- */
+
+static yoke_error *connect_child(yoke_actors *actors, struct child *c, int channel_fd,
+                                 const yoke_actor_options *o)
+{
+    struct channel *channel;
+    YOKE_TRY(channel_open(&channel, channel_fd, &transport_uds, NULL));
+    struct identity self = {.uid = actors->actor->uid, .is_registrar = false};
+    yoke_error *e;
+    yoke_scope bound;
+    e = yoke_fail_after(&bound, o->start_bound ? o->start_bound : HANDSHAKE_BOUND);
+    if (!e)
+        e = yoke_scope_close(&bound, handshake_parent(channel, &self, &c->uid));
+    if (e) {
+        channel_close(channel);
+        return e;
+    }
+    YOKE_TRY(peer_open(&c->peer, actors->actor, channel));
+    c->peer->child = c;
+    YOKE_TRY(spawn_send_spec(c->peer, actors, o));
+    return peer_begin(c->peer);
+}
+
+/* Nothing of a child that did not start is left; the error says why it did not. */
+static yoke_error *give_up(struct child *c, yoke_error *e)
+{
+    bool ours = yoke_error_is_cancelled(e) || yoke_error_is(e, &YOKE_INTERRUPTED);
+    /* It may be ending by itself: then how it ended is the better reason. */
+    if (!ours && yoke_error_is(e, &YOKE_TRANSPORT_CLOSED)) {
+        yoke_scope s;
+        yoke_error *waited = yoke_move_on_after(&s, YOKE_MS(200));
+        if (!waited)
+            waited = yoke_scope_close(&s, yoke_event_wait(&c->verdict));
+        yoke_error_free(waited);
+    }
+    bool died = yoke_event_is_set(&c->verdict);
+    child_post(c, CHILD_HARD);
+    child_wait_reaped(c);
+    if (!ours) {
+        yoke_error *death = died ? yoke_error_dup(c->death) : NULL;
+        if (death) {
+            yoke_error_free(e);
+            e = death;
+        }
+    }
+    child_free(c);
+    return e;
+}
+
+static yoke_error *check_options(const yoke_actor_options *o)
+{
+    if (o->start_bound < 0)
+        return yoke_raise(&YOKE_USAGE, "start_bound is negative");
+    const char **modules = NULL;
+    YOKE_TRY(module_parse(o->modules, &modules));
+    for (const char **m = modules; *m; m++)
+        memory_free((char *)*m);
+    memory_free(modules);
+    return NULL;
+}
+
+static yoke_error *start(yoke_actors *actors, const char *name, const yoke_actor_options *o,
+                         yoke_portal **portal)
+{
+    yoke_uid uid;
+    uid_make(&uid, name);
+    struct spawned spawned;
+    enum yoke_backend backend = o->backend != YOKE_BACKEND_DEFAULT ? o->backend : actors->options.backend;
+    YOKE_TRY(spawn_process(actors->actor, backend, &uid, &spawned));
+    struct child *c;
+    yoke_error *e = child_new(&c, actors, &uid, spawned.process, spawned.crash_fd);
+    if (e) {
+        close(spawned.channel_fd);
+        return e;
+    }
+    e = connect_child(actors, c, spawned.channel_fd, o);
+    if (!e && actors->cancelled) /* meanwhile, by another task */
+        e = yoke_raise(&YOKE_CLOSED, "its nursery was cancelled");
+    if (e)
+        return give_up(c, e);
+    c->starting = false;
+    *portal = &c->peer->portal;
+    yoke_log(YOKE_RUNTIME, "actor `%s` (pid %d) has started", name, (int)c->pid);
+    return NULL;
+}
+
+yoke_error *yoke_actors_start(yoke_actors *actors, const char *name, const yoke_actor_options *options,
+                              yoke_portal **portal)
+{
+    static const yoke_actor_options defaults;
+    const yoke_actor_options *o = options ? options : &defaults;
+    *portal = NULL;
+    if (!task_here())
+        return task_outside("yoke_actors_start");
+    YOKE_TRY(uid_check_name(name));
+    YOKE_TRY(check_options(o));
+    YOKE_TRY(yoke_checkpoint());
+    if (actors->cancelled || actors->closed)
+        return yoke_raise(&YOKE_CLOSED, "actor `%s` can't start: its nursery was cancelled", name);
+    actors->starting++;
+    yoke_error *e = start(actors, name, o, portal);
+    actors->starting--;
+    wake_if_empty(actors);
+    if (e && !yoke_error_is_cancelled(e) && !yoke_error_is(e, &YOKE_INTERRUPTED))
+        e = yoke_wrap(e, &YOKE_SPAWN_FAILED, "actor `%s` could not start", name);
+    return e;
+}
+
+/* ---- close ---- */
+
+/* The notes of `from` are kept on `to`: they say what was going on. */
+static void move_notes(yoke_error *to, const yoke_error *from)
+{
+    const char *note;
+    for (size_t i = 0; (note = error_note_at(from, i)); i++)
+        yoke_error_note(to, "%s", note);
+}
+
+/* The error of ours that `leaf` is but a consequence of: a channel lost because a child of this nursery died.
+ */
+static yoke_error *reason_of(yoke_actors *actors, const yoke_error *leaf)
+{
+    const yoke_uid *uid = death_uid(yoke_error_find(leaf, &YOKE_ACTOR_DIED));
+    if (!uid)
+        uid = death_uid(yoke_error_find(leaf, &YOKE_ACTOR_EXITED));
+    for (size_t i = 0; uid && i < actors->error_count; i++)
+        if (yoke_uid_equal(uid, death_uid(actors->errors[i])))
+            return actors->errors[i];
+    return NULL;
+}
+
+static bool is_consequence(const yoke_error *leaf, void *actors)
+{
+    return yoke_error_is(leaf, &YOKE_TRANSPORT_CLOSED) && reason_of(actors, leaf);
+}
+
+/* Also asked for each leaf that is_consequence takes; takes none. */
+static bool keep_its_notes(const yoke_error *leaf, void *actors)
+{
+    if (is_consequence(leaf, actors))
+        move_notes(reason_of(actors, leaf), leaf);
+    return false;
+}
+
+/* Takes out of the body's error what the children's own errors say better. */
+static yoke_error *without_consequences(yoke_actors *actors, yoke_error *e)
+{
+    yoke_error *taken;
+    error_split_by(&e, &(struct error_choice){is_consequence, actors}, &taken);
+    yoke_error *none;
+    error_split_by(&taken, &(struct error_choice){keep_its_notes, actors}, &none);
+    yoke_error_free(taken);
+    return e;
+}
+
+static void add_report(yoke_actors *actors)
+{
+    const char *at = (const char *)buffer_begin(&actors->cancelled_with),
+               *end = at + buffer_size(&actors->cancelled_with);
+    for (; actors->error_count && at < end; at += strlen(at) + 1)
+        yoke_error_note(actors->errors[0], "%s", at);
+}
+
+/* All that went wrong: one error as it is, several as a group in the order in which they came. */
+static yoke_error *total(yoke_actors *actors, yoke_error *body)
+{
+    body = without_consequences(actors, body);
+    add_report(actors);
+    if (actors->trouble)
+        keep_error(actors, actors->trouble);
+    yoke_error *children = actors->error_count == 1
+                               ? actors->errors[0]
+                               : yoke_error_group(actors->errors, actors->error_count, "actors failed");
+    memory_free(actors->errors);
+    buffer_free(&actors->cancelled_with);
+    /* A body that was only cancelled was so because of the children, or from outside: the scope knows. */
+    return yoke_error_is_cancelled(body) ? yoke_error_join(children, body) : yoke_error_join(body, children);
+}
+
+yoke_error *yoke_actors_close(yoke_actors *actors, yoke_error *e)
+{
+    if (!actors)
+        return e;
+    if (!e && !actors->cancelled)
+        e = actors->unreaped ? wait_empty(actors) : yoke_checkpoint();
+    if (e)
+        cancel_all(actors);
+    wait_empty_shielded(actors);
+    actors->closed = true;
+    while (!list_empty(&actors->children))
+        child_free(container_of(actors->children.next, struct child, in_nursery));
+    e = yoke_scope_close(&actors->scope, total(actors, e));
+    memory_free(actors);
+    return e;
+}

@@ -1,0 +1,26 @@
+/* An actor nursery from inside. */
+#ifndef ACTOR_ACTORS_H
+#define ACTOR_ACTORS_H
+
+#include "actor/child.h"
+
+struct yoke_actors {
+    struct actor *actor;
+    yoke_scope scope;
+    list children;
+    yoke_actors_options options;
+    bool cancelled, closed;
+    int64_t cancelled_at;
+    size_t unreaped;     /* children */
+    size_t starting;     /* tasks in the middle of a start */
+    list waiters;        /* for both to be 0 */
+    yoke_error **errors; /* of children, in the order in which they came */
+    size_t error_count;
+    yoke_error *trouble;          /* `errors` could not be grown */
+    struct buffer cancelled_with; /* lines: who was cancelled because another failed */
+};
+
+/* A child's supervisor has done its work. */
+void actors_child_reaped(yoke_actors *actors, struct child *child);
+
+#endif

@@ -1,0 +1,344 @@
+#include "actor/child.h"
+
+#include "actor/actors.h"
+#include "actor/context.h"
+#include "actor/death.h"
+#include "actor/orphan.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- the ladder ---- */
+
+/* clang-format off */
+static const struct child_step ladder[CHILD_STATES][CHILD_EVENTS] = {
+    /*                 cancel                         hard                         ack                            eof                            timeout                      exit */
+    [CHILD_RUNNING] = {{CHILD_ASK, CHILD_ASKED},      {CHILD_KILL, CHILD_KILLED},  {CHILD_NOTHING, CHILD_RUNNING}, {CHILD_AWAIT, CHILD_ENDING},   {CHILD_NOTHING, CHILD_RUNNING}, {CHILD_REAP, CHILD_REAPED}},
+    [CHILD_ASKED]   = {{CHILD_NOTHING, CHILD_ASKED},  {CHILD_KILL, CHILD_KILLED},  {CHILD_AWAIT, CHILD_ENDING},   {CHILD_AWAIT, CHILD_ENDING},   {CHILD_TERM, CHILD_TERMED},  {CHILD_REAP, CHILD_REAPED}},
+    [CHILD_ENDING]  = {{CHILD_NOTHING, CHILD_ENDING}, {CHILD_KILL, CHILD_KILLED},  {CHILD_NOTHING, CHILD_ENDING}, {CHILD_NOTHING, CHILD_ENDING}, {CHILD_TERM, CHILD_TERMED},  {CHILD_REAP, CHILD_REAPED}},
+    [CHILD_TERMED]  = {{CHILD_NOTHING, CHILD_TERMED}, {CHILD_KILL, CHILD_KILLED},  {CHILD_NOTHING, CHILD_TERMED}, {CHILD_NOTHING, CHILD_TERMED}, {CHILD_KILL, CHILD_KILLED},  {CHILD_REAP, CHILD_REAPED}},
+    [CHILD_KILLED]  = {{CHILD_NOTHING, CHILD_KILLED}, {CHILD_NOTHING, CHILD_KILLED}, {CHILD_NOTHING, CHILD_KILLED}, {CHILD_NOTHING, CHILD_KILLED}, {CHILD_NOTHING, CHILD_KILLED}, {CHILD_REAP, CHILD_REAPED}},
+    [CHILD_REAPED]  = {{CHILD_NOTHING, CHILD_REAPED}, {CHILD_NOTHING, CHILD_REAPED}, {CHILD_NOTHING, CHILD_REAPED}, {CHILD_NOTHING, CHILD_REAPED}, {CHILD_NOTHING, CHILD_REAPED}, {CHILD_NOTHING, CHILD_REAPED}},
+};
+/* clang-format on */
+
+struct child_step child_step(enum child_state state, enum child_event event)
+{
+    return ladder[state][event];
+}
+
+/* A debugger may hold the child for as long as the person wants: no bound passes meanwhile. */
+enum { LEAST_TERM_MS = 100, HELD_AGAIN_MS = 200, LOSS_BOUND_MS = 500, SWEEP_MS = 600 };
+
+static void request_answered(struct yoke_context *request, void *arg)
+{
+    if (!request->remote) /* an error is no acknowledgement; a lost channel tells by itself */
+        child_post(arg, CHILD_ACK);
+}
+
+static yoke_error *send_request(struct child *c)
+{
+    static uint8_t empty_map[] = {0x80};
+    if (!c->peer)
+        return yoke_raise(&YOKE_TRANSPORT_CLOSED, "it is not connected");
+    YOKE_TRY(context_new(&c->request, c->peer, "self:cancel", true));
+    c->request->on_end = request_answered;
+    c->request->on_end_arg = c;
+    struct buffer kwargs = {empty_map, 0, sizeof empty_map, sizeof empty_map};
+    return context_send_start(c->request, text_view("self"), text_view("cancel"), &kwargs, false);
+}
+
+static void ask(struct child *c)
+{
+    c->asked = true;
+    c->asked_at = yoke_now();
+    c->deadline = c->asked_at + c->nursery->options.acknowledge_bound;
+    yoke_log(YOKE_CANCEL, "asking actor `%s` (pid %d) to end", c->uid.name, (int)c->pid);
+    yoke_error *e = send_request(c);
+    if (e)
+        yoke_log(YOKE_CANCEL, "actor `%s` can't be asked: %s", c->uid.name, yoke_error_message(e));
+    yoke_error_free(e);
+}
+
+static void await_exit(struct child *c)
+{
+    if (!c->asked_at)
+        c->asked_at = yoke_now();
+    c->deadline = yoke_now() + c->nursery->options.acknowledge_bound;
+}
+
+static void send_signal(struct child *c, int number)
+{
+    c->sent_signal = number;
+    yoke_error *e = yoke_process_signal(c->process, number);
+    if (e)
+        yoke_log(YOKE_ERROR, "actor `%s`: %s", c->uid.name, yoke_error_message(e));
+    yoke_error_free(e);
+}
+
+static void terminate(struct child *c)
+{
+    yoke_log(YOKE_CANCEL, "actor `%s` (pid %d) has not ended within %lld ms: SIGTERM", c->uid.name,
+             (int)c->pid, (long long)((yoke_now() - c->asked_at) / 1000000));
+    send_signal(c, SIGTERM);
+    int64_t least = yoke_now() + YOKE_MS(LEAST_TERM_MS), bound = c->asked_at + c->nursery->options.kill_bound;
+    c->deadline = bound > least ? bound : least;
+}
+
+static void kill_hard(struct child *c)
+{
+    yoke_log(c->starting ? YOKE_CANCEL : YOKE_CRITICAL, "actor `%s` (pid %d): SIGKILL", c->uid.name,
+             (int)c->pid);
+    send_signal(c, SIGKILL);
+    c->deadline = YOKE_NEVER;
+}
+
+static void act(struct child *c, enum child_action action)
+{
+    switch (action) {
+    case CHILD_NOTHING:
+    case CHILD_REAP:
+        break;
+    case CHILD_ASK:
+        ask(c);
+        break;
+    case CHILD_AWAIT:
+        await_exit(c);
+        break;
+    case CHILD_TERM:
+        terminate(c);
+        break;
+    case CHILD_KILL:
+        kill_hard(c);
+        break;
+    }
+}
+
+static void step(struct child *c, enum child_event event)
+{
+    if (event == CHILD_TIMEOUT && c->peer && c->peer->held) {
+        c->deadline = yoke_now() + YOKE_MS(HELD_AGAIN_MS);
+        return;
+    }
+    struct child_step s = child_step(c->state, event);
+    c->state = s.next;
+    act(c, s.action);
+}
+
+void child_post(struct child *c, enum child_event event)
+{
+    c->pending |= 1u << event;
+    if (event == CHILD_CANCEL || event == CHILD_HARD)
+        c->asked = true;
+    if (c->wait)
+        scope_cancel_with(c->wait, NULL);
+}
+
+/* ---- the end ---- */
+
+/* What the child's crash handler left in its pipe; SIGKILL leaves nothing. */
+static void read_report(struct child *c, yoke_error *death)
+{
+    struct buffer report = BUFFER_EMPTY;
+    for (;;) {
+        if (!buffer_reserve(&report, 1 << 16))
+            break;
+        ssize_t n = read(c->crash_fd, report.data + report.end, 1 << 16);
+        if (n <= 0)
+            break;
+        report.end += (size_t)n;
+    }
+    if (c->actor->hooks && c->actor->hooks->child_crashed && buffer_size(&report))
+        c->actor->hooks->child_crashed(death, buffer_begin(&report), buffer_size(&report));
+    buffer_free(&report);
+}
+
+static bool ended_as_asked(const struct child *c)
+{
+    if (!c->asked)
+        return false;
+    if (WIFEXITED(c->status))
+        return WEXITSTATUS(c->status) == 0;
+    return c->sent_signal && WTERMSIG(c->status) == c->sent_signal;
+}
+
+static void judge(struct child *c)
+{
+    if (!ended_as_asked(c)) {
+        c->death = death_error(&c->uid, c->pid, c->status);
+        if (WIFSIGNALED(c->status))
+            read_report(c, c->death);
+    }
+    close(c->crash_fd);
+    c->crash_fd = -1;
+    yoke_event_set(&c->verdict);
+}
+
+/* What the child had sent before it ended is read first; another process may hold its end of the channel
+ * open, so not for ever. */
+static void wait_drained(struct child *c)
+{
+    if (!c->peer || !c->peer->reading)
+        return;
+    yoke_scope s;
+    yoke_error *e = yoke_move_on_after(&s, YOKE_MS(LOSS_BOUND_MS));
+    if (!e)
+        e = yoke_scope_close(&s, yoke_event_wait(&c->peer->drained));
+    yoke_error_free(e);
+    if (!yoke_event_is_set(&c->peer->drained))
+        channel_break(c->peer->channel,
+                      yoke_raise(&YOKE_TRANSPORT_CLOSED, "actor `%s` has ended", c->uid.name));
+    yoke_error_free(yoke_event_wait(&c->peer->drained));
+}
+
+/* ---- the supervisor ---- */
+
+/* Sleeps till the process has ended, an event was posted, or the deadline has passed. */
+static yoke_error *sleep_till_news(struct child *c, bool *exited)
+{
+    yoke_scope s;
+    YOKE_TRY(yoke_scope_open(&s));
+    yoke_error *e = yoke_scope_set_deadline(&s, c->deadline);
+    if (!e && !c->pending) {
+        c->wait = &s;
+        e = yoke_process_wait(c->process, &c->status);
+        *exited = !e;
+        c->wait = NULL;
+    }
+    return yoke_scope_close(&s, e);
+}
+
+static void take_events(struct child *c)
+{
+    while (c->pending) {
+        unsigned event = (unsigned)__builtin_ctz(c->pending);
+        c->pending &= ~(1u << event);
+        step(c, (enum child_event)event);
+    }
+    if (yoke_now() >= c->deadline) {
+        c->deadline = YOKE_NEVER;
+        step(c, CHILD_TIMEOUT);
+    }
+}
+
+static yoke_error *watch(struct child *c)
+{
+    while (c->state != CHILD_REAPED) {
+        bool exited = false;
+        yoke_error *e = sleep_till_news(c, &exited);
+        if (e && yoke_error_is(e, &YOKE_NO_MEMORY)) {
+            yoke_error_free(e);
+            YOKE_TRY(yoke_sleep(YOKE_MS(10)));
+            continue;
+        }
+        if (e)
+            return e;
+        if (exited)
+            step(c, CHILD_EXIT);
+        else
+            take_events(c);
+    }
+    return NULL;
+}
+
+static yoke_error *supervise(void *arg)
+{
+    struct child *c = arg;
+    yoke_scope shield;
+    YOKE_TRY(yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true}));
+    yoke_error *e = watch(c);
+    wait_drained(c);
+    judge(c);
+    orphan_sweep(c->actor, YOKE_MS(SWEEP_MS));
+    if (c->peer && c->peer->reading)
+        e = yoke_error_join(e, yoke_event_wait(&c->peer->ended));
+    yoke_log(YOKE_RUNTIME, "actor `%s` (pid %d) is reaped, status %#x", c->uid.name, (int)c->pid,
+             (unsigned)c->status);
+    actors_child_reaped(c->nursery, c);
+    yoke_event_set(&c->reaped);
+    return yoke_scope_close(&shield, e);
+}
+
+/* ---- life ---- */
+
+yoke_error *child_new(struct child **out, yoke_actors *nursery, const yoke_uid *uid, yoke_process *process,
+                      int crash_fd)
+{
+    struct child *c = memory_calloc(1, sizeof *c);
+    *out = NULL;
+    yoke_error *e = c ? NULL : yoke_raise(&YOKE_NO_MEMORY, "the supervisor of actor `%s`", uid->name);
+    if (c) {
+        *c = (struct child){.actor = nursery->actor,
+                            .nursery = nursery,
+                            .uid = *uid,
+                            .pid = yoke_process_pid(process),
+                            .process = process,
+                            .crash_fd = crash_fd,
+                            .starting = true,
+                            .deadline = YOKE_NEVER};
+        yoke_event_init(&c->verdict);
+        yoke_event_init(&c->reaped);
+        char name[80];
+        snprintf(name, sizeof name, "supervisor of %s", uid->name);
+        e = yoke_spawn_system_at(__FILE__, __LINE__, "supervisor", supervise, c,
+                                 &(yoke_spawn_options){.name = name});
+    }
+    if (e) {
+        memory_free(c);
+        close(crash_fd);
+        yoke_error *ignored = yoke_process_signal(process, SIGKILL);
+        yoke_error_free(ignored);
+        return yoke_process_close(process, e);
+    }
+    list_append(&c->actor->children, &c->in_actor);
+    list_append(&nursery->children, &c->in_nursery);
+    nursery->unreaped++;
+    *out = c;
+    return NULL;
+}
+
+void child_wait_reaped(struct child *c)
+{
+    yoke_scope shield;
+    yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
+    while (!e && !yoke_event_is_set(&c->reaped))
+        yoke_error_free(yoke_event_wait(
+            &c->reaped)); /* ctrl-c gets through a shield; it is told again by the next checkpoint */
+    if (!e)
+        e = yoke_scope_close(&shield, NULL);
+    yoke_error_free(e);
+}
+
+void child_free(struct child *c)
+{
+    list_remove(&c->in_actor);
+    list_remove(&c->in_nursery);
+    context_free(c->request);
+    yoke_error *e = yoke_process_close(c->process, NULL);
+    yoke_error_free(e);
+    if (c->peer)
+        c->peer->child = NULL;
+    peer_close(c->peer);
+    yoke_error_free(c->death);
+    memory_free(c);
+}
+
+yoke_error *child_explain_loss(struct child *c, yoke_error *e)
+{
+    child_post(c, CHILD_EOF);
+    yoke_scope s;
+    yoke_error *waited = yoke_move_on_after(&s, YOKE_MS(LOSS_BOUND_MS));
+    if (!waited)
+        waited = yoke_scope_close(&s, yoke_event_wait(&c->verdict));
+    yoke_error_free(waited);
+    if (!c->death)
+        return e;
+    yoke_error_free(e);
+    return yoke_wrap_at("", 0, "", yoke_error_dup(c->death), &YOKE_TRANSPORT_CLOSED,
+                        "the channel to actor `%s` (pid %d) is closed: the actor has ended", c->uid.name,
+                        (int)c->pid);
+}

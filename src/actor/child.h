@@ -1,0 +1,78 @@
+/*
+ * A child actor, as its parent keeps it: the process, its channel, and the task that watches both till the
+ * process is reaped.
+ *
+ * Its teardown is a table of states and events (child.c): cancel request, acknowledgement in a bounded time,
+ * exit awaited, SIGTERM, SIGKILL.
+ */
+#ifndef ACTOR_CHILD_H
+#define ACTOR_CHILD_H
+
+#include "actor/peer.h"
+
+enum child_state {
+    CHILD_RUNNING,
+    CHILD_ASKED,  /* the cancel request went out */
+    CHILD_ENDING, /* it has acknowledged, or closed its channel: its exit is awaited */
+    CHILD_TERMED, /* SIGTERM went out */
+    CHILD_KILLED, /* SIGKILL went out */
+    CHILD_REAPED,
+    CHILD_STATES
+};
+
+enum child_event {
+    CHILD_CANCEL,  /* it is to end */
+    CHILD_HARD,    /* at once */
+    CHILD_ACK,     /* it answered the request */
+    CHILD_EOF,     /* its channel has ended */
+    CHILD_TIMEOUT, /* the state's bound has passed */
+    CHILD_EXIT,    /* the process has ended */
+    CHILD_EVENTS
+};
+
+enum child_action { CHILD_NOTHING, CHILD_ASK, CHILD_AWAIT, CHILD_TERM, CHILD_KILL, CHILD_REAP };
+
+struct child_step {
+    enum child_action action;
+    enum child_state next;
+};
+
+struct child_step child_step(enum child_state state, enum child_event event);
+
+struct child {
+    list in_actor, in_nursery;
+    struct actor *actor;
+    yoke_actors *nursery;
+    yoke_uid uid;
+    pid_t pid;
+    yoke_process *process;
+    int crash_fd; /* what it writes when it crashes; -1: read already */
+    struct peer *peer;
+    enum child_state state;
+    unsigned pending; /* events that the supervisor has not yet taken: 1 << event */
+    yoke_scope *wait; /* that it sleeps in; cancelled to wake it */
+    bool starting;    /* its end is the starter's business */
+    bool asked;       /* somebody of this actor asked it to end: that it ends is no failure */
+    int sent_signal;  /* the last one of ours */
+    int64_t asked_at, deadline;
+    struct yoke_context *request; /* the dialog of the cancel request */
+    int status;                   /* of waitpid(2), when reaped */
+    yoke_error *death;            /* if it ended as it should not have */
+    yoke_event verdict;           /* set when that is known */
+    yoke_event reaped;            /* set when nothing of it is left */
+};
+
+/* The supervisor for a process that was started. On an error the process is ended and reaped. */
+YOKE_MUST_USE yoke_error *child_new(struct child **child, yoke_actors *nursery, const yoke_uid *uid,
+                                    yoke_process *process, int crash_fd);
+/* Tells the supervisor. Not a checkpoint. */
+void child_post(struct child *child, enum child_event event);
+/* Waits, shielded, till it is reaped. */
+void child_wait_reaped(struct child *child);
+/* The child is reaped. */
+void child_free(struct child *child);
+/* Why the child's channel was lost: `e` (ownership passes), or, when its process has died, an error whose
+ * cause is that. Checkpoint, bounded. */
+yoke_error *child_explain_loss(struct child *child, yoke_error *e);
+
+#endif

@@ -1,0 +1,635 @@
+#include "actor/context.h"
+
+#include "actor/module.h"
+#include "actor/relay.h"
+#include "base/memory.h"
+#include "msg/record.h"
+#include "msg/uid.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+YOKE_ERROR_KIND(YOKE_STREAM_OVERRUN, "yoke.StreamOverrun", NULL);
+
+/* ---- life ---- */
+
+static struct yoke_context *make(struct peer *peer, const char *cid, size_t cid_size, const char *name)
+{
+    struct yoke_context *ctx = memory_calloc(1, sizeof *ctx);
+    if (!ctx)
+        return NULL;
+    ctx->cid = memory_alloc(cid_size + 1);
+    ctx->name = memory_strdup(name);
+    if (!ctx->cid || !ctx->name) {
+        memory_free(ctx->cid);
+        memory_free(ctx->name);
+        memory_free(ctx);
+        return NULL;
+    }
+    memcpy(ctx->cid, cid, cid_size);
+    ctx->cid[cid_size] = '\0';
+    ctx->peer = peer_keep(peer);
+    ctx->file = "";
+    list_init(&ctx->inbox);
+    list_init(&ctx->waiters);
+    list_init(&ctx->pending_acks);
+    return ctx;
+}
+
+static yoke_error *add(struct yoke_context **out, struct yoke_context *ctx, struct table *table,
+                       const char *name)
+{
+    *out = ctx;
+    if (ctx && table_insert(table, &ctx->in_peer, ctx->cid, strlen(ctx->cid)))
+        return NULL;
+    if (ctx) {
+        ctx->in_peer.key = NULL;
+        context_free(ctx);
+    }
+    *out = NULL;
+    return yoke_raise(&YOKE_NO_MEMORY, "a dialog with `%s`", name);
+}
+
+yoke_error *context_new(struct yoke_context **out, struct peer *peer, const char *name, bool is_call)
+{
+    char cid[37];
+    actor_dialog_id(peer->actor, cid);
+    struct yoke_context *ctx = make(peer, cid, 36, name);
+    if (ctx) {
+        ctx->is_opener = true;
+        ctx->is_call = is_call;
+        ctx->state = DIALOG_STARTING;
+    }
+    return add(out, ctx, &peer->opened, name);
+}
+
+yoke_error *context_new_served(struct yoke_context **out, struct peer *peer, struct text_view cid,
+                               const char *name)
+{
+    struct yoke_context *ctx = make(peer, cid.data, cid.size, name);
+    if (ctx)
+        ctx->state = DIALOG_SERVED;
+    return add(out, ctx, &peer->served, name);
+}
+
+static void drop_inbox(struct yoke_context *ctx)
+{
+    while (!list_empty(&ctx->inbox))
+        memory_free(container_of(list_pop(&ctx->inbox), struct inbox_item, link));
+    ctx->inbox_count = 0;
+}
+
+void context_free(struct yoke_context *ctx)
+{
+    if (!ctx)
+        return;
+    if (ctx->in_peer.key)
+        table_remove(ctx->is_opener ? &ctx->peer->opened : &ctx->peer->served, &ctx->in_peer);
+    context_free(ctx->cancel_request);
+    drop_inbox(ctx);
+    while (!list_empty(&ctx->pending_acks)) {
+        struct pending_ack *ack = container_of(list_pop(&ctx->pending_acks), struct pending_ack, link);
+        memory_free(ack->cid);
+        memory_free(ack);
+    }
+    buffer_free(&ctx->first);
+    buffer_free(&ctx->result);
+    yoke_error_free(ctx->remote);
+    peer_release(ctx->peer);
+    memory_free(ctx->args);
+    memory_free(ctx->name);
+    memory_free(ctx->cid);
+    memory_free(ctx);
+}
+
+/* ---- waiting ---- */
+
+void context_wake(struct yoke_context *ctx)
+{
+    while (wake_first(&ctx->waiters, NULL))
+        ;
+}
+
+yoke_error *context_wait(struct yoke_context *ctx)
+{
+    ctx->waiting++;
+    yoke_error *e = wait_in(&ctx->waiters, NULL);
+    ctx->waiting--;
+    if (!ctx->closed)
+        return e;
+    /* Its opener closed it meanwhile, and left the freeing to the last who waited. */
+    yoke_error_free(e);
+    if (!ctx->waiting)
+        context_free(ctx);
+    return yoke_raise(&YOKE_CLOSED, "the context was closed");
+}
+
+static bool owner_waits_here(const struct yoke_context *ctx)
+{
+    list_for_each(node, &ctx->waiters)
+        if (container_of(node, struct waiter, link)->task == ctx->owner)
+            return true;
+    return false;
+}
+
+/* Parks till the far side's last message has come. */
+static yoke_error *wait_for_end(struct yoke_context *ctx)
+{
+    while (ctx->state != DIALOG_DONE) {
+        if (task_has_news(task_here()))
+            return task_news(task_here());
+        YOKE_TRY(context_wait(ctx));
+    }
+    return NULL;
+}
+
+/* The same, undisturbed, and for `bound` at most; what it means when that passes is the caller's to see from
+ * the state. */
+static void wait_for_end_shielded(struct yoke_context *ctx, int64_t bound)
+{
+    yoke_scope shield;
+    yoke_error *e =
+        yoke_scope_open_with(&shield, &(yoke_scope_options){.after = bound, .at_once = true, .shield = true});
+    if (!e)
+        e = yoke_scope_close(&shield, wait_for_end(ctx));
+    yoke_error_free(e);
+}
+
+/* ---- what comes from the peer ---- */
+
+yoke_error *context_remote_error(struct yoke_context *ctx)
+{
+    return yoke_error_dup(ctx->remote);
+}
+
+bool context_is_own_cancel(const struct yoke_context *ctx, const yoke_error *e)
+{
+    return ctx->cancel_sent && yoke_error_is(e, &YOKE_CONTEXT_CANCELLED) &&
+           yoke_uid_equal(yoke_error_canceller(e), &ctx->peer->actor->uid) &&
+           yoke_uid_equal(yoke_error_source(e), &ctx->peer->channel->peer);
+}
+
+static void post_overrun(struct yoke_context *ctx)
+{
+    const char *why =
+        ctx->stream.opened ? "the reader of the stream is too slow" : "no stream was opened on this side";
+    yoke_error *e = yoke_raise(&YOKE_STREAM_OVERRUN, "more than %d messages of actor `%s` wait in `%s`: %s",
+                               CONTEXT_QUEUE_MESSAGES, ctx->peer->channel->peer.name, ctx->name, why);
+    relay_post(ctx->peer, text_view(ctx->cid), e, &ctx->peer->channel->peer);
+    yoke_error_free(e);
+}
+
+static void queue(struct yoke_context *ctx, const struct msg *m)
+{
+    bool is_stop = m->type == MSG_STOP;
+    if (ctx->stream.closed || ctx->draining) {
+        yoke_log(YOKE_RUNTIME, "dropped a %s of actor `%s` for `%s`: nobody reads the stream any more",
+                 msg_type_name(m->type), ctx->peer->channel->peer.name, ctx->name);
+        return;
+    }
+    if (ctx->inbox_count >= CONTEXT_QUEUE_MESSAGES && !ctx->stream.allow_overruns && !is_stop) {
+        if (!ctx->cancel_called)
+            post_overrun(ctx);
+        return;
+    }
+    size_t size = is_stop ? 0 : m->pld.size;
+    struct inbox_item *item = memory_alloc(sizeof *item + size);
+    if (!item) {
+        peer_break(ctx->peer, "no memory for a message of %zu bytes", size);
+        return;
+    }
+    item->is_stop = is_stop;
+    item->size = size;
+    if (size)
+        memcpy(item->payload, m->pld.data, size);
+    list_append(&ctx->inbox, &item->link);
+    ctx->inbox_count++;
+}
+
+/* The body is interrupted: it waits elsewhere, or there are other tasks in it. */
+static void interrupt_body(struct yoke_context *ctx, bool owner_was_told)
+{
+    if (!ctx->scope_open)
+        return;
+    /* The answer to one's own request disturbs nobody who knows of it. */
+    if (context_is_own_cancel(ctx, ctx->remote) && (ctx->cancel_by_owner || owner_was_told))
+        return;
+    scope_cancel_with(&ctx->scope,
+                      error_make_cancelled("cancelled: the far task `%s` of actor `%s` has failed", ctx->name,
+                                           ctx->peer->channel->peer.name));
+}
+
+static void fail(struct yoke_context *ctx, yoke_error *e)
+{
+    if (ctx->remote) {
+        yoke_error_free(e);
+        return;
+    }
+    ctx->remote = e;
+    if (yoke_error_canceller(e) && !ctx->has_canceller) {
+        ctx->canceller = *yoke_error_canceller(e);
+        ctx->has_canceller = true;
+    }
+    if (context_is_own_cancel(ctx, e))
+        ctx->cancel_acked = true;
+    bool owner_was_told = owner_waits_here(ctx);
+    context_wake(ctx);
+    interrupt_body(ctx, owner_was_told);
+}
+
+static void keep_payload(struct yoke_context *ctx, struct buffer *to, const struct msg *m)
+{
+    if (!buffer_append(to, m->pld.data, m->pld.size))
+        peer_break(ctx->peer, "no memory for a value of %zu bytes", m->pld.size);
+}
+
+static void ended(struct yoke_context *ctx)
+{
+    context_wake(ctx);
+    if (ctx->on_end)
+        ctx->on_end(ctx, ctx->on_end_arg);
+}
+
+static void act(struct yoke_context *ctx, enum dialog_action action, const struct msg *m)
+{
+    struct peer *peer = ctx->peer;
+    switch (action) {
+    case DIALOG_DROP:
+        yoke_log(YOKE_RUNTIME, "dropped a late %s of actor `%s` for `%s`",
+                 m ? msg_type_name(m->type) : "loss", peer->channel->peer.name, ctx->name);
+        break;
+    case DIALOG_NOTE_ACK:
+        break;
+    case DIALOG_TAKE_FIRST:
+        keep_payload(ctx, &ctx->first, m);
+        context_wake(ctx);
+        break;
+    case DIALOG_QUEUE:
+        queue(ctx, m);
+        context_wake(ctx);
+        break;
+    case DIALOG_TAKE_RESULT:
+        keep_payload(ctx, &ctx->result, m);
+        ctx->has_result = true;
+        ended(ctx);
+        break;
+    case DIALOG_TAKE_ERROR:
+        fail(ctx, relay_unpack(m, peer));
+        ended(ctx);
+        break;
+    case DIALOG_TAKE_LOSS:
+        fail(ctx, peer_lost(peer));
+        ended(ctx);
+        break;
+    case DIALOG_FAIL_TASK:
+        fail(ctx, relay_unpack(m, peer));
+        break;
+    case DIALOG_CANCEL_TASK:
+        context_cancel_served(ctx, &peer->channel->peer, (struct text_view){0});
+        break;
+    case DIALOG_BREAK:
+        peer_break(peer, "a %s for `%s` which is %s", msg_type_name(m->type), ctx->name,
+                   dialog_state_name(ctx->state));
+        break;
+    }
+}
+
+void context_take(struct yoke_context *ctx, const struct msg *m)
+{
+    enum dialog_event event;
+    if (!dialog_event_of(m->type, &event))
+        return;
+    struct dialog_step step = dialog_step(ctx->state, event, ctx->is_call);
+    ctx->state = step.next;
+    act(ctx, step.action, m);
+}
+
+void context_take_loss(struct yoke_context *ctx)
+{
+    struct dialog_step step = dialog_step(ctx->state, DIALOG_LOST, ctx->is_call);
+    ctx->state = step.next;
+    if (step.action != DIALOG_DROP)
+        act(ctx, step.action, NULL);
+}
+
+/* ---- start ---- */
+
+yoke_error *context_send_start(struct yoke_context *ctx, struct text_view ns, struct text_view func,
+                               const struct buffer *kwargs, bool wait)
+{
+    struct peer *peer = ctx->peer;
+    if (peer->lost)
+        return peer_lost(peer);
+    struct msg m = {
+        .type = MSG_START,
+        .cid = text_view(ctx->cid),
+        .start =
+            {
+                .ns = ns,
+                .func = func,
+                .kwargs = {buffer_begin(kwargs), buffer_size(kwargs)},
+                .uid = uid_view(&peer->actor->uid),
+                .pld_spec = text_view("typing.Any"),
+            },
+    };
+    return wait ? channel_send(peer->channel, &m) : channel_post(peer->channel, &m);
+}
+
+/* ---- cancel, from the opener's side ---- */
+
+YOKE_RECORD(cancel_task_args, (str, cid));
+
+static yoke_error *send_cancel_request(struct yoke_context *ctx)
+{
+    YOKE_TRY(context_new(&ctx->cancel_request, ctx->peer, "self:_cancel_task", true));
+    struct buffer kwargs = BUFFER_EMPTY;
+    yoke_error *e = record_encode_args(&kwargs, &yoke_record_cancel_task_args, &(cancel_task_args){ctx->cid});
+    if (!e)
+        e = context_send_start(ctx->cancel_request, text_view("self"), text_view("_cancel_task"), &kwargs,
+                               false);
+    buffer_free(&kwargs);
+    return e;
+}
+
+void context_request_cancel(struct yoke_context *ctx)
+{
+    if (ctx->cancel_sent || ctx->state == DIALOG_DONE)
+        return;
+    ctx->cancel_sent = true;
+    yoke_log(YOKE_CANCEL, "asking actor `%s` to cancel `%s`", ctx->peer->channel->peer.name, ctx->name);
+    yoke_error *e = send_cancel_request(ctx);
+    if (!e)
+        return;
+    yoke_log(YOKE_CANCEL, "the request could not be sent: %s", yoke_error_message(e));
+    yoke_error_free(e);
+}
+
+/* Asks, and waits for the far task's end within the bound. */
+static void cancel_and_wait(struct yoke_context *ctx)
+{
+    context_request_cancel(ctx);
+    wait_for_end_shielded(ctx, CONTEXT_CANCEL_BOUND);
+    if (ctx->state != DIALOG_DONE)
+        yoke_log(YOKE_CANCEL,
+                 "actor `%s` did not say within %lld ms that `%s` has ended; the cancel may have failed",
+                 ctx->peer->channel->peer.name, (long long)(CONTEXT_CANCEL_BOUND / 1000000), ctx->name);
+}
+
+/* ---- cancel, on the endpoint's side ---- */
+
+static void keep_ack(struct yoke_context *ctx, struct text_view cid)
+{
+    struct pending_ack *ack = memory_calloc(1, sizeof *ack);
+    if (ack)
+        ack->cid = memory_alloc(cid.size + 1);
+    if (!ack || !ack->cid) {
+        memory_free(ack);
+        peer_break(ctx->peer, "no memory to answer a cancel request");
+        return;
+    }
+    memcpy(ack->cid, cid.data, cid.size);
+    ack->cid[cid.size] = '\0';
+    list_append(&ctx->pending_acks, &ack->link);
+}
+
+void context_cancel_served(struct yoke_context *ctx, const yoke_uid *canceller, struct text_view ack_cid)
+{
+    if (ack_cid.data)
+        keep_ack(ctx, ack_cid);
+    if (!ctx->has_canceller) {
+        ctx->has_canceller = true;
+        ctx->canceller = *canceller;
+    }
+    if (ctx->scope_open)
+        scope_cancel_with(&ctx->scope,
+                          error_make_cancelled("cancelled: actor `%s` asked for it", canceller->name));
+    context_wake(ctx);
+}
+
+yoke_error *yoke_context_cancel(yoke_context *ctx)
+{
+    yoke_task *task = task_here();
+    if (!task)
+        return task_outside("yoke_context_cancel");
+    ctx->cancel_called = true;
+    if (!ctx->is_opener) {
+        context_cancel_served(ctx, &ctx->peer->actor->uid, (struct text_view){0});
+        return NULL;
+    }
+    ctx->cancel_by_owner |= task == ctx->owner;
+    cancel_and_wait(ctx);
+    return NULL;
+}
+
+/* ---- open ---- */
+
+static yoke_error *returned_unstarted(const struct yoke_context *ctx)
+{
+    return yoke_raise_at(ctx->file, ctx->line, "", &YOKE_USAGE,
+                         "`%s` in actor `%s` returned without calling yoke_context_started", ctx->name,
+                         ctx->peer->channel->peer.name);
+}
+
+static yoke_error *wait_for_first(struct yoke_context *ctx)
+{
+    while (ctx->state != DIALOG_OPEN && ctx->state != DIALOG_DONE) {
+        if (task_has_news(task_here()))
+            return task_news(task_here());
+        YOKE_TRY(context_wait(ctx));
+    }
+    if (ctx->remote)
+        return context_remote_error(ctx);
+    /* The first value and the result may have come together. */
+    return buffer_size(&ctx->first) ? NULL : returned_unstarted(ctx);
+}
+
+static yoke_error *begin(struct yoke_context *ctx, struct text_view ns, const struct buffer *kwargs,
+                         void *started)
+{
+    YOKE_TRY(context_send_start(ctx, ns, text_view(ctx->endpoint->name), kwargs, true));
+    YOKE_TRY(wait_for_first(ctx));
+    if (!started)
+        return NULL;
+    return record_decode(ctx->endpoint->started, buffer_begin(&ctx->first), buffer_size(&ctx->first),
+                         "started", started);
+}
+
+static yoke_error *check_portal(const char *call, yoke_portal *portal)
+{
+    struct actor *a;
+    YOKE_TRY(actor_expect(call, &a));
+    return portal ? NULL : yoke_raise(&YOKE_USAGE, "%s: no portal", call);
+}
+
+yoke_error *yoke_context_open_at(const char *file, int line, yoke_portal *portal, yoke_context **out,
+                                 const char *endpoint, const void *args, void *started)
+{
+    *out = NULL;
+    YOKE_TRY(check_portal("yoke_context_open", portal));
+    struct text_view ns;
+    const yoke_endpoint *ep;
+    YOKE_TRY(module_resolve(endpoint, &ns, &ep));
+    if (ep->type != YOKE_ENDPOINT_CONTEXT)
+        return yoke_raise_at(file, line, "", &YOKE_USAGE, "`%s` is a call: yoke_call is for those", endpoint);
+    struct buffer kwargs = BUFFER_EMPTY;
+    YOKE_TRY(record_encode_args(&kwargs, ep->args, args));
+    struct yoke_context *ctx;
+    yoke_error *e = context_new(&ctx, portal->peer, endpoint, false);
+    if (e) {
+        buffer_free(&kwargs);
+        return e;
+    }
+    ctx->endpoint = ep;
+    ctx->file = file;
+    ctx->line = line;
+    ctx->owner = task_here();
+    e = yoke_scope_open_at(file, line, &ctx->scope, NULL);
+    if (e) {
+        buffer_free(&kwargs);
+        context_free(ctx);
+        return e;
+    }
+    ctx->scope_open = true;
+    e = begin(ctx, ns, &kwargs, started);
+    buffer_free(&kwargs);
+    if (!e) {
+        *out = ctx;
+        return NULL;
+    }
+    e = yoke_context_close(ctx, e);
+    return e ? e
+             : yoke_raise_at(file, line, "", &YOKE_INTERNAL, "`%s` was cancelled before it was open",
+                             endpoint);
+}
+
+/* ---- result and close ---- */
+
+static void zero_result(const struct yoke_context *ctx, void *result)
+{
+    if (result)
+        memset(result, 0, ctx->endpoint->result->size);
+}
+
+yoke_error *yoke_context_result(yoke_context *ctx, void *result)
+{
+    if (!task_here())
+        return task_outside("yoke_context_result");
+    zero_result(ctx, result);
+    if (!ctx->is_opener)
+        return yoke_raise(&YOKE_USAGE, "yoke_context_result is for the side that opened the context");
+    ctx->draining = true;
+    drop_inbox(ctx);
+    YOKE_TRY(wait_for_end(ctx));
+    if (ctx->remote)
+        return context_is_own_cancel(ctx, ctx->remote) ? NULL : context_remote_error(ctx);
+    if (!result)
+        return NULL;
+    return record_decode(ctx->endpoint->result, buffer_begin(&ctx->result), buffer_size(&ctx->result),
+                         "result", result);
+}
+
+static bool is_the_remote(const yoke_error *leaf, void *remote)
+{
+    return relay_is_same(leaf, remote);
+}
+
+/* What a close returns, from the body's error and how the far side ended. */
+static yoke_error *settle(struct yoke_context *ctx, yoke_error *e)
+{
+    if (!ctx->remote)
+        return e;
+    bool absorbed = context_is_own_cancel(ctx, ctx->remote);
+    /* A peer that is gone when one asked it to stop has stopped. How it died, its nursery tells. */
+    if (ctx->cancel_sent && yoke_error_is(ctx->remote, &YOKE_TRANSPORT_CLOSED))
+        absorbed = true;
+    /* It may have been handed to the body, which hands it on. */
+    yoke_error *taken;
+    error_split_by(&e, &(struct error_choice){is_the_remote, ctx->remote}, &taken);
+    if (absorbed) {
+        yoke_error_free(taken);
+        return e;
+    }
+    if (taken)
+        return yoke_error_join(e, taken);
+    if (!e || yoke_error_is_cancelled(e)) {
+        /* A real error is never masked by a cancellation. */
+        yoke_error_free(e);
+        e = context_remote_error(ctx);
+        yoke_error_note(e, "while: `%s` was asked of actor `%s` [%s:%d]", ctx->name,
+                        ctx->peer->channel->peer.name, ctx->file, ctx->line);
+        return e;
+    }
+    char *text = yoke_error_text(ctx->remote);
+    yoke_error_note(e, "the far task `%s` failed too: %s", ctx->name,
+                    text ? text : yoke_error_message(ctx->remote));
+    free(text);
+    return e;
+}
+
+yoke_error *yoke_context_close(yoke_context *ctx, yoke_error *e)
+{
+    if (!ctx)
+        return e;
+    if (!ctx->is_opener)
+        return yoke_error_join(
+            e, yoke_raise(&YOKE_USAGE, "yoke_context_close is for the side that opened the context"));
+    ctx->draining = true;
+    drop_inbox(ctx);
+    if (!e && !ctx->cancel_called && ctx->state != DIALOG_DONE)
+        e = wait_for_end(ctx);
+    if (ctx->state != DIALOG_DONE)
+        cancel_and_wait(ctx);
+    ctx->scope_open = false;
+    e = settle(ctx, yoke_scope_close(&ctx->scope, e));
+    ctx->closed = true;
+    context_wake(ctx);
+    if (!ctx->waiting)
+        context_free(ctx);
+    return e;
+}
+
+/* ---- views ---- */
+
+const yoke_error *yoke_context_outcome(const yoke_context *ctx)
+{
+    return ctx->remote;
+}
+
+bool yoke_context_cancel_called(const yoke_context *ctx)
+{
+    return ctx->cancel_called;
+}
+
+bool yoke_context_cancel_acked(const yoke_context *ctx)
+{
+    return ctx->cancel_acked;
+}
+
+const yoke_uid *yoke_context_canceller(const yoke_context *ctx)
+{
+    return ctx->has_canceller ? &ctx->canceller : NULL;
+}
+
+/* ---- the endpoint's first value ---- */
+
+yoke_error *yoke_context_started(yoke_context *ctx, const void *value)
+{
+    if (!task_here())
+        return task_outside("yoke_context_started");
+    if (ctx->is_opener)
+        return yoke_raise(
+            &YOKE_USAGE,
+            "yoke_context_started is for the endpoint, not for the side that opened the context");
+    if (ctx->is_call || ctx->state != DIALOG_SERVED)
+        return yoke_raise(&YOKE_USAGE, "yoke_context_started was called before in `%s`", ctx->name);
+    struct buffer payload = BUFFER_EMPTY;
+    YOKE_TRY(record_encode(&payload, ctx->endpoint->started, value, "started"));
+    struct msg m = {.type = MSG_STARTED,
+                    .cid = text_view(ctx->cid),
+                    .pld = {buffer_begin(&payload), buffer_size(&payload)}};
+    yoke_error *e = channel_send(ctx->peer->channel, &m);
+    buffer_free(&payload);
+    if (!e)
+        ctx->state = DIALOG_SERVED_OPEN;
+    return e;
+}

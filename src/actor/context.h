@@ -1,0 +1,109 @@
+/*
+ * A dialog: a task on each side of a channel, linked by an id. A call is one whose only messages are the
+ * start and the result; a context has a first value and a stream besides. One struct serves both sides; what
+ * each message does in each state is the table in dialog.c.
+ *
+ * Who wakes whom. The peer's loop puts what came into the dialog and wakes the tasks that wait in it
+ * (dialog_wake). The final message of the far side is kept apart from the queue of stream messages, and so is
+ * never stuck behind it.
+ */
+#ifndef ACTOR_CONTEXT_H
+#define ACTOR_CONTEXT_H
+
+#include "actor/dialog.h"
+#include "actor/peer.h"
+#include "base/buffer.h"
+
+#define CONTEXT_QUEUE_MESSAGES 64
+#define CONTEXT_CANCEL_BOUND   YOKE_MS(616)
+
+/* A message of the stream that nobody has received yet. */
+struct inbox_item {
+    list link;
+    bool is_stop;
+    size_t size;
+    uint8_t payload[];
+};
+
+/* A request to cancel a dialog's task that is answered when the task has ended. */
+struct pending_ack {
+    list link;
+    char *cid;
+};
+
+struct yoke_stream {
+    bool opened, closed;
+    bool allow_overruns;
+    bool stop_sent;
+    bool ended; /* the peer's Stop, or the end of the dialog, was met by a receive */
+};
+
+struct yoke_context {
+    struct peer *peer;
+    struct table_node in_peer;
+    char *cid;
+    bool is_opener, is_call;
+    enum dialog_state state;
+    const yoke_endpoint *endpoint;
+    char *name;       /* "module:function" */
+    const char *file; /* where it was opened */
+    int line;
+
+    struct buffer first;  /* Started's value */
+    struct buffer result; /* Return's value */
+    bool has_result;
+    yoke_error *remote; /* how the far side failed, or the channel's loss */
+    list inbox;
+    size_t inbox_count;
+    bool draining; /* nobody will read it: what comes is dropped */
+    list waiters;  /* tasks that wait for any change */
+    unsigned waiting;
+    bool closed; /* the last of them frees it */
+
+    yoke_scope scope; /* around the body (opener), around the endpoint (served) */
+    bool scope_open;
+    yoke_task *owner;
+    bool cancel_called; /* by this side */
+    bool cancel_by_owner;
+    bool cancel_sent, cancel_acked;
+    struct yoke_context *cancel_request; /* the dialog that carries our request */
+    bool has_canceller;
+    yoke_uid canceller;
+    list pending_acks;
+    struct yoke_stream stream;
+
+    /* Served dialogs. */
+    void *args;
+    /* Dialogs without a task of their own (cancel requests): called when the last message came; frees
+     * nothing. */
+    void (*on_end)(struct yoke_context *ctx, void *arg);
+    void *on_end_arg;
+};
+
+/* A dialog of the opening side, not yet started; in the peer's table. `name` is copied. */
+YOKE_MUST_USE yoke_error *context_new(struct yoke_context **ctx, struct peer *peer, const char *name,
+                                      bool is_call);
+/* One that the peer started under `cid`. */
+YOKE_MUST_USE yoke_error *context_new_served(struct yoke_context **ctx, struct peer *peer,
+                                             struct text_view cid, const char *name);
+void context_free(struct yoke_context *ctx);
+/* Sends the Start; `args` are encoded kwargs. wait: as a checkpoint, else at once. */
+YOKE_MUST_USE yoke_error *context_send_start(struct yoke_context *ctx, struct text_view ns,
+                                             struct text_view func, const struct buffer *kwargs, bool wait);
+/* What the peer's loop does with a message, or with the channel's loss. */
+void context_take(struct yoke_context *ctx, const struct msg *m);
+void context_take_loss(struct yoke_context *ctx);
+/* The far side of a dialog is asked to cancel; answers come by the loop. Again does nothing. */
+void context_request_cancel(struct yoke_context *ctx);
+/* Someone asks for the task of a served dialog to end; `ack_cid` is answered then. */
+void context_cancel_served(struct yoke_context *ctx, const yoke_uid *canceller, struct text_view ack_cid);
+/* Parks the calling task till something of the dialog changed. Cancellable; it has looked. */
+YOKE_MUST_USE yoke_error *context_wait(struct yoke_context *ctx);
+/* The far side's error, for whoever is to be told of it: a copy. */
+yoke_error *context_remote_error(struct yoke_context *ctx);
+/* Was the dialog's error the answer to this side's own request? */
+bool context_is_own_cancel(const struct yoke_context *ctx, const yoke_error *e);
+/* Wakes whoever waits in the dialog. */
+void context_wake(struct yoke_context *ctx);
+
+#endif

@@ -1,0 +1,70 @@
+#include "actor/death.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+YOKE_ERROR_KIND(YOKE_ACTOR_DIED, "yoke.ActorDied", NULL);
+YOKE_ERROR_KIND(YOKE_ACTOR_EXITED, "yoke.ActorExited", NULL);
+
+struct death {
+    yoke_uid uid;
+    int number; /* the signal, or minus the exit status */
+};
+
+static void death_free(void *data)
+{
+    memory_free(data);
+}
+
+static const struct error_details_ops death_ops = {.free = death_free};
+
+static void attach(yoke_error *e, const yoke_uid *uid, int number)
+{
+    struct death *d = memory_calloc(1, sizeof *d);
+    if (!d)
+        return;
+    if (uid)
+        d->uid = *uid;
+    d->number = number;
+    error_set_details(e, &death_ops, d);
+}
+
+yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status)
+{
+    yoke_error *e;
+    if (WIFSIGNALED(status)) {
+        const char *name = sigabbrev_np(WTERMSIG(status));
+        e = yoke_raise_at("", 0, "", &YOKE_ACTOR_DIED, "actor `%s` (pid %d) died of SIG%s", uid->name,
+                          (int)pid, name ? name : "?");
+        attach(e, uid, WTERMSIG(status));
+    } else {
+        e = yoke_raise_at("", 0, "", &YOKE_ACTOR_EXITED,
+                          "actor `%s` (pid %d) ended with status %d, though nobody had asked it to",
+                          uid->name, (int)pid, WEXITSTATUS(status));
+        attach(e, uid, -WEXITSTATUS(status));
+    }
+    error_set_place(e, "", 0, "", uid->name, "");
+    return e;
+}
+
+const yoke_uid *death_uid(const yoke_error *e)
+{
+    const struct death *d = e ? error_details(e, &death_ops) : NULL;
+    return d && d->uid.uuid[0] ? &d->uid : NULL;
+}
+
+int yoke_error_signal(const yoke_error *e)
+{
+    const struct death *d = e ? error_details(e, &death_ops) : NULL;
+    return d ? d->number : 0;
+}
+
+void death_restore(yoke_error *e, int number)
+{
+    if (number && (yoke_error_kind_of(e) == &YOKE_ACTOR_DIED || yoke_error_kind_of(e) == &YOKE_ACTOR_EXITED))
+        attach(e, NULL, number);
+}

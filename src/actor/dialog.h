@@ -1,0 +1,59 @@
+/*
+ * The dialog as a table: state by event. Every pair is there, so that a missing one can be seen; context.c
+ * carries the actions out.
+ *
+ *   opener's side          STARTING -> ACKED -> OPEN -> DONE       (a call: STARTING -> ACKED -> DONE)
+ *   endpoint's side        SERVED -> SERVED_OPEN -> ENDED          (a call: SERVED -> ENDED)
+ */
+#ifndef ACTOR_DIALOG_H
+#define ACTOR_DIALOG_H
+
+#include "msg/wire.h"
+
+enum dialog_state {
+    DIALOG_STARTING,    /* Start was sent */
+    DIALOG_ACKED,       /* StartAck came */
+    DIALOG_OPEN,        /* Started came */
+    DIALOG_DONE,        /* the last message came, or the channel is gone */
+    DIALOG_SERVED,      /* the task runs */
+    DIALOG_SERVED_OPEN, /* it has said started */
+    DIALOG_ENDED,       /* our last message went */
+    DIALOG_STATES
+};
+
+enum dialog_event {
+    DIALOG_START_ACK,
+    DIALOG_STARTED,
+    DIALOG_YIELD,
+    DIALOG_STOP,
+    DIALOG_RETURN,
+    DIALOG_CANCEL_ACK,
+    DIALOG_ERROR,
+    DIALOG_LOST, /* the channel is gone */
+    DIALOG_EVENTS
+};
+
+enum dialog_action {
+    DIALOG_DROP,        /* late or needless: logged at `runtime` */
+    DIALOG_NOTE_ACK,    /* the task exists there */
+    DIALOG_TAKE_FIRST,  /* the first value: open returns */
+    DIALOG_QUEUE,       /* for the stream */
+    DIALOG_TAKE_RESULT, /* the last message: a value */
+    DIALOG_TAKE_ERROR,  /* the last message: an error */
+    DIALOG_TAKE_LOSS,   /* the channel's end is the dialog's */
+    DIALOG_FAIL_TASK,   /* an error sent to a task of ours: it fails with it */
+    DIALOG_CANCEL_TASK, /* who started our task is gone */
+    DIALOG_BREAK        /* against the protocol: the channel ends */
+};
+
+struct dialog_step {
+    enum dialog_action action;
+    enum dialog_state next;
+};
+
+struct dialog_step dialog_step(enum dialog_state state, enum dialog_event event, bool is_call);
+/* The event of a message; false for types that belong to no dialog. */
+bool dialog_event_of(enum msg_type type, enum dialog_event *event);
+const char *dialog_state_name(enum dialog_state state);
+
+#endif

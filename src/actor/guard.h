@@ -1,0 +1,25 @@
+/*
+ * The guard: a small thread that ends this process when its parent is gone and its tasks do not end it in
+ * time. The runtime sees the loss of its parent's channel by itself; but a task that never reaches a
+ * checkpoint would keep it from acting.
+ *
+ * The parent is watched by a pidfd (pidfd_open(2)), which no stray copy of a descriptor can keep open. A
+ * process that is stopped has a stopped guard too, so the kernel wakes it with SIGCONT when the parent dies
+ * (PR_SET_PDEATHSIG).
+ */
+#ifndef ACTOR_GUARD_H
+#define ACTOR_GUARD_H
+
+#include <yoke/base.h>
+
+#include <sys/types.h>
+
+#define GUARD_BOUND YOKE_MS(500)
+
+/* At the very start of a child: it becomes a subreaper and dies with its parent. Ends the process if the
+ * parent is gone already. */
+void guard_birth(pid_t parent);
+/* Starts the thread. From here on a child whose parent dies has GUARD_BOUND to end by itself. */
+YOKE_MUST_USE yoke_error *guard_begin(pid_t parent);
+
+#endif

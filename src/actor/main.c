@@ -1,0 +1,221 @@
+#include "actor/main.h"
+
+#include "actor/guard.h"
+#include "actor/peer.h"
+#include "actor/serve.h"
+#include "actor/spawn.h"
+#include "actor/zygote.h"
+#include "ipc/handshake.h"
+#include "msg/uid.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { STATUS_INTERRUPTED = 130 };
+
+static const char *actor_name(void *arg)
+{
+    return ((struct actor *)arg)->uid.name;
+}
+
+/* ---- a child ---- */
+
+struct child_run {
+    pid_t parent;
+    const struct actor_hooks *hooks;
+    char **argv;
+    struct actor actor;
+};
+
+static yoke_error *learn(struct actor *a, struct channel *channel)
+{
+    struct msg m;
+    YOKE_TRY(channel_receive(channel, &m));
+    return spawn_take_spec(a, &m);
+}
+
+static yoke_error *meet_parent(struct child_run *run, struct channel **channel)
+{
+    struct actor *a = &run->actor;
+    yoke_uid uid;
+    fcntl(SPAWN_CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+    YOKE_TRY(channel_open(channel, SPAWN_CHANNEL_FD, &transport_uds, NULL));
+    yoke_error *e = handshake_child(*channel, &uid);
+    if (!e) {
+        a->uid = uid;
+        char comm[16];
+        snprintf(comm, sizeof comm, "yoke-%.10s", uid.name);
+        prctl(PR_SET_NAME, comm);
+        e = learn(a, *channel);
+    }
+    if (e)
+        channel_close(*channel);
+    return e;
+}
+
+/* Serves till it is asked to end, or the parent is gone; then its tasks end, and who asked is answered. */
+static yoke_error *serve(struct actor *a)
+{
+    yoke_error *e = yoke_event_wait(&a->cancelled);
+    if (e)
+        return e;
+    YOKE_TRY(yoke_event_wait(&a->idle));
+    serve_acknowledge_end(a);
+    yoke_scope s;
+    YOKE_TRY(yoke_move_on_after(&s, GUARD_BOUND));
+    e = yoke_scope_close(&s, channel_drain(a->parent->channel));
+    if (!yoke_error_is(e, &YOKE_TRANSPORT_CLOSED))
+        return e;
+    yoke_error_free(e);
+    return NULL;
+}
+
+static yoke_error *child_task(void *arg)
+{
+    struct child_run *run = arg;
+    struct actor *a = &run->actor;
+    struct channel *channel;
+    YOKE_TRY(meet_parent(run, &channel));
+    scheduler_here->above = a;
+    YOKE_TRY(peer_open(&a->parent, a, channel));
+    a->parent->is_parent = true;
+    YOKE_TRY(guard_begin(run->parent));
+    YOKE_TRY(peer_begin(a->parent));
+    yoke_error *e = serve(a);
+    struct peer *parent = peer_keep(a->parent);
+    peer_close(a->parent);
+    e = yoke_error_join(e, yoke_event_wait(&parent->ended));
+    peer_release(parent);
+    return e;
+}
+
+static int child_main(pid_t parent, char **argv, const struct actor_hooks *hooks)
+{
+    guard_birth(parent);
+    signal(SIGINT, SIG_IGN); /* ctrl-c is the root's: it asks its children to end */
+    if (fcntl(SPAWN_CHANNEL_FD, F_GETFD) < 0 || fcntl(SPAWN_CRASH_FD, F_SETFD, FD_CLOEXEC) < 0) {
+        fprintf(stderr, "%s: this option is for the program's own use\n", argv[0] ? argv[0] : "yoke");
+        return 2;
+    }
+    if (hooks && hooks->child_begins)
+        hooks->child_begins(SPAWN_CRASH_FD);
+    struct child_run run = {.parent = parent, .hooks = hooks, .argv = argv};
+    yoke_uid nobody = {"?", ""};
+    actor_init(&run.actor, &nobody, hooks, argv);
+    struct error_identity identity = {.actor = actor_name, .arg = &run.actor};
+    error_identity_set(&identity);
+    yoke_error *e = yoke_run(child_task, &run, &(yoke_run_options){.ignore_interrupt = true});
+    bool parent_gone = yoke_error_is(e, &YOKE_TRANSPORT_CLOSED);
+    if (e)
+        yoke_log(parent_gone ? YOKE_RUNTIME : YOKE_ERROR, "this actor ends: %s", yoke_error_message(e));
+    actor_free(&run.actor);
+    error_identity_set(NULL);
+    yoke_error_free(e);
+    return e ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* ---- the root ---- */
+
+struct root_run {
+    int argc;
+    char **argv;
+    yoke_error *(*app)(int argc, char **argv);
+    struct actor actor;
+};
+
+static yoke_error *root_task(void *arg)
+{
+    struct root_run *run = arg;
+    scheduler_here->above = &run->actor;
+    yoke_error *e = run->app(run->argc, run->argv);
+    /* The zygote's end is waited for while there is a scheduler to wait with. */
+    zygote_close(run->actor.zygote);
+    run->actor.zygote = NULL;
+    return e;
+}
+
+static enum yoke_backend backend_from_environment(void)
+{
+    const char *name = getenv("YOKE_BACKEND");
+    if (!name || !*name || strcmp(name, "exec") == 0)
+        return YOKE_BACKEND_EXEC;
+    if (strcmp(name, "fork") == 0)
+        return YOKE_BACKEND_FORK;
+    fprintf(stderr, "yoke: YOKE_BACKEND is `%s`: it can be exec or fork; exec is taken\n", name);
+    return YOKE_BACKEND_EXEC;
+}
+
+static bool debug_from_environment(void)
+{
+    const char *value = getenv("YOKE_DEBUG");
+    return value && *value && strcmp(value, "0") != 0;
+}
+
+/* Tells the person how the program ended. */
+static int report(const struct actor *a, yoke_error *e)
+{
+    if (!e)
+        return EXIT_SUCCESS;
+    bool interrupted = yoke_error_find(e, &YOKE_INTERRUPTED) != NULL;
+    e = yoke_error_collapse(e);
+    fflush(stdout);
+    if (yoke_error_is(e, &YOKE_INTERRUPTED))
+        fprintf(stderr, "interrupted\n");
+    else
+        yoke_error_print(stderr, e);
+    yoke_error_free(e);
+    return interrupted ? STATUS_INTERRUPTED : a->exit_status ? a->exit_status : EXIT_FAILURE;
+}
+
+void yoke_exit_status(int status)
+{
+    struct actor *a = actor_here();
+    if (a && status > 0 && status < 256)
+        a->exit_status = status;
+}
+
+static int root_main(int argc, char **argv, yoke_error *(*app)(int, char **), const struct actor_hooks *hooks)
+{
+    struct root_run run = {.argc = argc, .argv = argv, .app = app};
+    yoke_uid uid;
+    uid_make(&uid, "root");
+    actor_init(&run.actor, &uid, hooks, argv);
+    run.actor.is_root = true;
+    run.actor.backend = backend_from_environment();
+    run.actor.debug_mode = debug_from_environment();
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (hooks && hooks->root_begins)
+        hooks->root_begins();
+    struct error_identity identity = {.actor = actor_name, .arg = &run.actor};
+    error_identity_set(&identity);
+    yoke_error *e = yoke_run(root_task, &run, NULL);
+    int status = report(&run.actor, e);
+    actor_free(&run.actor);
+    error_identity_set(NULL);
+    return status;
+}
+
+/* ---- which of them ---- */
+
+/* The parent's process id behind `option`, or 0. */
+static pid_t role(const char *arg, const char *option)
+{
+    size_t size = strlen(option);
+    return arg && strncmp(arg, option, size) == 0 ? (pid_t)strtol(arg + size, NULL, 10) : 0;
+}
+
+int actor_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv),
+               const struct actor_hooks *hooks)
+{
+    const char *first = argc == 2 ? argv[1] : NULL;
+    pid_t parent = role(first, SPAWN_CHILD_OPTION);
+    if (!parent && (parent = role(first, SPAWN_ZYGOTE_OPTION)))
+        zygote_serve(parent);
+    if (parent)
+        return child_main(parent, argv, hooks);
+    return root_main(argc, argv, app, hooks);
+}

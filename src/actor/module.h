@@ -1,0 +1,22 @@
+/* The modules of this binary, and those that an actor exposes. */
+#ifndef ACTOR_MODULE_H
+#define ACTOR_MODULE_H
+
+#include "actor/runtime.h"
+#include "msg/wire.h"
+
+/* The binary's module of that name, or NULL. */
+const yoke_module *module_find(struct text_view name);
+const yoke_endpoint *module_endpoint(const yoke_module *module, struct text_view name);
+/* Splits "words, math" into a NULL-terminated array of names (its own memory, each name too). YOKE_USAGE for
+ * one that this binary does not have. */
+YOKE_MUST_USE yoke_error *module_parse(const char *names, const char ***out);
+/* Looks "module:function" up in this binary. YOKE_USAGE: malformed; YOKE_MODULE_NOT_EXPOSED,
+ * YOKE_ENDPOINT_NOT_FOUND: with near names. */
+YOKE_MUST_USE yoke_error *module_resolve(const char *endpoint, struct text_view *module,
+                                         const yoke_endpoint **out);
+/* What `a` serves under these names; the same errors, as the peer is to be told. */
+YOKE_MUST_USE yoke_error *module_served(struct actor *a, struct text_view ns, struct text_view func,
+                                        const yoke_endpoint **out);
+
+#endif

@@ -1,0 +1,187 @@
+#include "actor/peer.h"
+
+#include "actor/child.h"
+#include "actor/context.h"
+#include "actor/serve.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+/* What a peer may leave unread of the runtime's answers before its channel is given up. */
+#define UNREAD_ANSWERS_BYTES ((size_t)64 << 20)
+
+/* ---- life ---- */
+
+yoke_error *peer_open(struct peer **out, struct actor *actor, struct channel *channel)
+{
+    struct peer *peer = memory_calloc(1, sizeof *peer);
+    *out = peer;
+    if (!peer) {
+        channel_close(channel);
+        return yoke_raise(&YOKE_NO_MEMORY, "a peer");
+    }
+    peer->actor = actor;
+    peer->channel = channel;
+    peer->portal.peer = peer;
+    peer->references = 1;
+    list_init(&peer->end_requests);
+    table_init(&peer->opened);
+    table_init(&peer->served);
+    yoke_event_init(&peer->drained);
+    yoke_event_init(&peer->ended);
+    list_append(&actor->peers, &peer->in_actor);
+    return NULL;
+}
+
+struct peer *peer_keep(struct peer *peer)
+{
+    peer->references++;
+    return peer;
+}
+
+void peer_release(struct peer *peer)
+{
+    if (!peer || --peer->references)
+        return;
+    list_remove(&peer->in_actor);
+    while (!list_empty(&peer->end_requests)) {
+        struct pending_ack *ack = container_of(list_pop(&peer->end_requests), struct pending_ack, link);
+        memory_free(ack->cid);
+        memory_free(ack);
+    }
+    channel_close(peer->channel);
+    table_free(&peer->opened);
+    table_free(&peer->served);
+    yoke_error_free(peer->lost);
+    memory_free(peer);
+}
+
+void peer_close(struct peer *peer)
+{
+    if (!peer)
+        return;
+    channel_break(peer->channel,
+                  yoke_raise(&YOKE_TRANSPORT_CLOSED, "the channel to actor `%s` was closed by this side",
+                             peer->channel->peer.name));
+    peer_release(peer);
+}
+
+/* ---- errors ---- */
+
+yoke_error *peer_lost(struct peer *peer)
+{
+    return peer->lost ? yoke_error_dup(peer->lost) : channel_broken(peer->channel);
+}
+
+void peer_break(struct peer *peer, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    yoke_log(YOKE_WARNING, "actor `%s` (pid %lld) broke the protocol, its channel is closed: %s",
+             peer->channel->peer.name, (long long)peer->channel->peer_pid, text);
+    channel_break(peer->channel,
+                  yoke_raise(&YOKE_TRANSPORT_CLOSED, "the channel to actor `%s` (pid %lld) is closed: %s",
+                             peer->channel->peer.name, (long long)peer->channel->peer_pid, text));
+}
+
+void peer_post(struct peer *peer, const struct msg *m)
+{
+    yoke_error *e = channel_post(peer->channel, m);
+    if (e)
+        yoke_log(YOKE_TRANSPORT, "a %s to actor `%s` could not be sent: %s", msg_type_name(m->type),
+                 peer->channel->peer.name, yoke_error_message(e));
+    yoke_error_free(e);
+}
+
+/* ---- the loop ---- */
+
+static void take(struct peer *peer, const struct msg *m)
+{
+    enum dialog_event event;
+    if (m->type == MSG_START) {
+        serve_start(peer, m);
+        return;
+    }
+    if (!dialog_event_of(m->type, &event)) {
+        peer_break(peer, "a %s in the middle of the connection", msg_type_name(m->type));
+        return;
+    }
+    if (!m->cid.data) { /* an Error of the peer's runtime itself */
+        yoke_log(YOKE_ERROR, "actor `%s` says: %.*s", peer->channel->peer.name, (int)m->error.message.size,
+                 m->error.message.data ? m->error.message.data : "");
+        return;
+    }
+    struct table_node *node = table_find(&peer->opened, m->cid.data, m->cid.size);
+    if (!node)
+        node = table_find(&peer->served, m->cid.data, m->cid.size);
+    if (node)
+        context_take(container_of(node, struct yoke_context, in_peer), m);
+    else
+        yoke_log(YOKE_RUNTIME, "dropped a %s of actor `%s` for a dialog that is over", msg_type_name(m->type),
+                 peer->channel->peer.name);
+}
+
+static yoke_error *read_all(struct peer *peer)
+{
+    for (;;) {
+        struct msg m;
+        YOKE_TRY(channel_receive(peer->channel, &m));
+        take(peer, &m);
+        if (buffer_size(&peer->channel->out) > UNREAD_ANSWERS_BYTES)
+            peer_break(peer, "it reads none of its answers");
+    }
+}
+
+static void end_dialogs(struct peer *peer)
+{
+    /* A dialog may be freed by its own action: the next one is found before. */
+    struct table_node *node = table_first(&peer->opened);
+    while (node) {
+        struct table_node *next = table_next(&peer->opened, node);
+        context_take_loss(container_of(node, struct yoke_context, in_peer));
+        node = next;
+    }
+    node = table_first(&peer->served);
+    while (node) {
+        struct table_node *next = table_next(&peer->served, node);
+        context_take_loss(container_of(node, struct yoke_context, in_peer));
+        node = next;
+    }
+}
+
+void peer_cancel_served(struct peer *peer, const yoke_uid *canceller)
+{
+    for (struct table_node *node = table_first(&peer->served); node; node = table_next(&peer->served, node))
+        context_cancel_served(container_of(node, struct yoke_context, in_peer), canceller,
+                              (struct text_view){0});
+}
+
+static yoke_error *loop(void *arg)
+{
+    struct peer *peer = arg;
+    yoke_scope shield;
+    YOKE_TRY(yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true}));
+    yoke_error *e = read_all(peer);
+    yoke_log(YOKE_RUNTIME, "%s", yoke_error_message(e));
+    yoke_event_set(&peer->drained);
+    /* Of a child the supervisor soon knows how it ended: that is the better reason. */
+    peer->lost = peer->child ? child_explain_loss(peer->child, e) : e;
+    end_dialogs(peer);
+    if (peer->is_parent)
+        actor_cancel(peer->actor, NULL);
+    yoke_event_set(&peer->ended);
+    e = yoke_scope_close(&shield, NULL);
+    peer_release(peer);
+    return e;
+}
+
+yoke_error *peer_begin(struct peer *peer)
+{
+    YOKE_TRY(yoke_spawn_system_at(__FILE__, __LINE__, "channel", loop, peer, NULL));
+    peer_keep(peer); /* the loop's own */
+    peer->reading = true;
+    return NULL;
+}

@@ -1,0 +1,61 @@
+#include "actor/child.h"
+#include "actor/context.h"
+#include "actor/peer.h"
+
+const yoke_uid *yoke_portal_peer(const yoke_portal *portal)
+{
+    return &portal->peer->channel->peer;
+}
+
+pid_t yoke_portal_pid(const yoke_portal *portal)
+{
+    return (pid_t)portal->peer->channel->peer_pid;
+}
+
+bool yoke_portal_is_connected(const yoke_portal *portal)
+{
+    return !portal->peer->lost && !portal->peer->channel->broken;
+}
+
+/* Waits for the answer to the request, undisturbed, within the bound. */
+static bool acknowledged_within(struct yoke_context *request, int64_t bound)
+{
+    yoke_scope s;
+    yoke_error *e = yoke_scope_open_with(&s, &(yoke_scope_options){.after = bound, .shield = true});
+    if (!e) {
+        while (!e && request->state != DIALOG_DONE)
+            e = context_wait(request);
+        e = yoke_scope_close(&s, e);
+    }
+    yoke_error_free(e);
+    return request->has_result;
+}
+
+yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t bound, bool *acknowledged)
+{
+    if (acknowledged)
+        *acknowledged = false;
+    struct actor *a;
+    YOKE_TRY(actor_expect("yoke_portal_cancel_actor", &a));
+    if (!portal || bound < 0)
+        return yoke_raise(&YOKE_USAGE, "yoke_portal_cancel_actor: %s",
+                          portal ? "the bound is negative" : "no portal");
+    struct peer *peer = portal->peer;
+    if (!yoke_portal_is_connected(portal))
+        return NULL;
+    if (peer->child)
+        peer->child->asked = true;
+    struct yoke_context *request;
+    YOKE_TRY(context_new(&request, peer, "self:cancel", true));
+    static uint8_t empty_map[] = {0x80};
+    struct buffer kwargs = {empty_map, 0, sizeof empty_map, sizeof empty_map};
+    yoke_error *e = context_send_start(request, text_view("self"), text_view("cancel"), &kwargs, false);
+    bool answered = !e && acknowledged_within(request, bound ? bound : YOKE_MS(500));
+    if (acknowledged)
+        *acknowledged = answered;
+    context_free(request);
+    if (!e || !yoke_error_is(e, &YOKE_TRANSPORT_CLOSED))
+        return e;
+    yoke_error_free(e);
+    return NULL;
+}

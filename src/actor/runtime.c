@@ -1,0 +1,96 @@
+#include "actor/runtime.h"
+
+#include "actor/context.h"
+#include "actor/peer.h"
+#include "actor/zygote.h"
+#include "base/memory.h"
+#include "msg/uid.h"
+
+#include <string.h>
+
+YOKE_ERROR_KIND(YOKE_NO_RUNTIME, "yoke.NoRuntime", &YOKE_USAGE);
+
+struct actor *actor_here(void)
+{
+    return scheduler_above();
+}
+
+yoke_error *actor_expect(const char *call, struct actor **actor)
+{
+    *actor = actor_here();
+    if (*actor && task_here())
+        return NULL;
+    if (*actor)
+        return task_outside(call);
+    return yoke_raise(&YOKE_NO_RUNTIME, "%s: this process is no actor: let YOKE_MAIN(app) define its main()",
+                      call);
+}
+
+const yoke_uid *yoke_current_actor(void)
+{
+    struct actor *a = actor_here();
+    return a ? &a->uid : NULL;
+}
+
+bool yoke_is_root(void)
+{
+    struct actor *a = actor_here();
+    return a && a->is_root;
+}
+
+void actor_init(struct actor *a, const yoke_uid *uid, const struct actor_hooks *hooks, char **argv)
+{
+    *a = (struct actor){.uid = *uid, .hooks = hooks, .argv = argv};
+    list_init(&a->peers);
+    list_init(&a->children);
+    yoke_event_init(&a->idle);
+    yoke_event_init(&a->cancelled);
+    /* 24 hex digits of randomness and 12 of a counter: unique among all actors, and made without a system
+     * call. */
+    yoke_uid random;
+    uid_make(&random, "");
+    memcpy(a->dialog_prefix, random.uuid, sizeof a->dialog_prefix);
+}
+
+void actor_free(struct actor *a)
+{
+    for (const char **m = a->modules; m && *m; m++)
+        memory_free((char *)*m);
+    memory_free(a->modules);
+    zygote_close(a->zygote);
+}
+
+void actor_dialog_id(struct actor *a, char id[37])
+{
+    static const char digits[] = "0123456789abcdef";
+    memcpy(id, a->dialog_prefix, sizeof a->dialog_prefix);
+    uint64_t n = a->next_dialog++;
+    for (int i = 35; i >= 24; i--, n >>= 4)
+        id[i] = digits[n & 15];
+    id[36] = '\0';
+}
+
+void actor_cancel(struct actor *a, const yoke_uid *canceller)
+{
+    if (a->cancel_called)
+        return;
+    a->cancel_called = true;
+    a->canceller = canceller ? *canceller : a->uid;
+    yoke_log(YOKE_CANCEL, "actor `%s` was cancelled by `%s`", a->uid.name, a->canceller.name);
+    list_for_each(node, &a->peers)
+        peer_cancel_served(container_of(node, struct peer, in_actor), &a->canceller);
+    if (!a->serving)
+        yoke_event_set(&a->idle);
+    yoke_event_set(&a->cancelled);
+}
+
+void actor_serves(struct actor *a)
+{
+    a->serving++;
+}
+
+void actor_served(struct actor *a)
+{
+    if (--a->serving == 0 && a->cancel_called)
+        yoke_event_set(&a->idle);
+}

@@ -1,0 +1,61 @@
+/*
+ * The runtime of one actor: who it is, whom it speaks to, what it serves. One struct, handed on by the
+ * scheduler (scheduler_above), so that nothing here is a global.
+ */
+#ifndef ACTOR_RUNTIME_H
+#define ACTOR_RUNTIME_H
+
+#include "actor/hooks.h"
+#include "base/list.h"
+#include "task/task.h"
+
+#include <yoke/actor.h>
+
+struct peer;
+
+struct actor {
+    yoke_uid uid;
+    bool is_root;
+    const struct actor_hooks *hooks;
+    char **argv; /* of the process */
+
+    /* What goes down the tree. */
+    bool debug_mode;
+    enum yoke_backend backend;
+
+    const char **modules;  /* exposed by the parent; NULL-terminated */
+    struct peer *parent;   /* NULL in the root */
+    list peers;            /* struct peer, by in_actor */
+    list children;         /* struct child, by in_actor */
+    struct zygote *zygote; /* for the fork backend; NULL till it is needed */
+    bool sweeping;         /* a task looks for orphans */
+
+    size_t serving;       /* tasks of endpoints that run */
+    yoke_event idle;      /* set when an actor that was cancelled serves none any more */
+    yoke_event cancelled; /* set when this actor was asked to end, or has lost its parent */
+    bool cancel_called;
+    yoke_uid canceller; /* who asked; this actor itself if it is not known */
+
+    uint64_t next_dialog;
+    char dialog_prefix[24];
+    int exit_status; /* what app asked for */
+};
+
+/* The actor that the calling task belongs to, or NULL. */
+struct actor *actor_here(void);
+/* The same, or an error of kind YOKE_NO_RUNTIME that names `call`. */
+YOKE_MUST_USE yoke_error *actor_expect(const char *call, struct actor **actor);
+
+void actor_init(struct actor *a, const yoke_uid *uid, const struct actor_hooks *hooks, char **argv);
+/* Frees what the actor holds; its peers and children are gone. */
+void actor_free(struct actor *a);
+/* Ends the actor, gracefully: its endpoints' tasks are cancelled in the name of `canceller` (NULL: itself);
+ * again does nothing. */
+void actor_cancel(struct actor *a, const yoke_uid *canceller);
+/* One of its endpoints' tasks begins, ends. */
+void actor_serves(struct actor *a);
+void actor_served(struct actor *a);
+/* A text that no other dialog of this actor has or had: 36 characters and a zero, in the form of a UUID. */
+void actor_dialog_id(struct actor *a, char id[37]);
+
+#endif

@@ -1,0 +1,257 @@
+#include "actor/serve.h"
+
+#include "actor/context.h"
+#include "actor/module.h"
+#include "actor/relay.h"
+#include "actor/stream.h"
+#include "base/memory.h"
+#include "msg/record.h"
+#include "msg/uid.h"
+
+#include <string.h>
+
+/* ---- answers ---- */
+
+static void post_ack(struct peer *peer, struct text_view cid, enum msg_functype functype)
+{
+    struct msg m = {.type = MSG_START_ACK, .cid = cid, .start_ack = {functype}};
+    peer_post(peer, &m);
+}
+
+static void post_cancel_ack(struct peer *peer, struct text_view cid)
+{
+    static const uint8_t yes[] = {0xc3}; /* msgpack's true */
+    struct msg m = {.type = MSG_CANCEL_ACK, .cid = cid, .pld = {yes, 1}};
+    peer_post(peer, &m);
+}
+
+static void refuse(struct peer *peer, struct text_view cid, yoke_error *e)
+{
+    relay_post(peer, cid, e, NULL);
+    yoke_error_free(e);
+}
+
+/* ---- the end of an endpoint's task ---- */
+
+static void post_cancelled(struct yoke_context *ctx)
+{
+    struct actor *a = ctx->peer->actor;
+    /* Python callers of plain calls expect no message: theirs ends with the acknowledgement alone. */
+    if (ctx->is_call && !ctx->peer->channel->peer_is_yoke)
+        return;
+    const yoke_uid *canceller = ctx->has_canceller ? &ctx->canceller : &a->uid;
+    yoke_error *e =
+        relay_cancelled(&a->uid, canceller, "`%s` was cancelled by actor `%s`", ctx->name, canceller->name);
+    relay_post(ctx->peer, text_view(ctx->cid), e, NULL);
+    yoke_error_free(e);
+}
+
+static yoke_error *post_result(struct yoke_context *ctx, const void *result)
+{
+    if (!ctx->is_call && ctx->state == DIALOG_SERVED)
+        return yoke_raise(&YOKE_USAGE, "`%s` returned without calling yoke_context_started", ctx->name);
+    struct buffer payload = BUFFER_EMPTY;
+    YOKE_TRY(record_encode(&payload, ctx->endpoint->result, result, "result"));
+    struct msg m = {.type = MSG_RETURN,
+                    .cid = text_view(ctx->cid),
+                    .pld = {buffer_begin(&payload), buffer_size(&payload)}};
+    yoke_error *e = channel_post(ctx->peer->channel, &m);
+    buffer_free(&payload);
+    return e;
+}
+
+/* The last message of a dialog, then the answers to those who asked for its end. */
+static void finish(struct yoke_context *ctx, yoke_error *e, const void *result)
+{
+    struct peer *peer = ctx->peer;
+    bool was_cancelled = !e && yoke_scope_cancelled_caught(&ctx->scope);
+    if (yoke_error_is_cancelled(e)) { /* of the run itself: it ends */
+        yoke_error_free(e);
+        e = NULL;
+        was_cancelled = true;
+    }
+    if (!e && ctx->remote)
+        e = context_remote_error(ctx);
+    stream_say_stop(ctx);
+    if (!e && !was_cancelled)
+        e = post_result(ctx, result);
+    if (e && peer->lost)
+        yoke_log(YOKE_ERROR, "`%s` failed, and the actor that had asked for it is gone: %s", ctx->name,
+                 yoke_error_message(e));
+    else if (e)
+        relay_post(peer, text_view(ctx->cid), e, NULL);
+    else if (was_cancelled)
+        post_cancelled(ctx);
+    yoke_error_free(e);
+    ctx->state = DIALOG_ENDED;
+    list_for_each(node, &ctx->pending_acks)
+        post_cancel_ack(peer, text_view(container_of(node, struct pending_ack, link)->cid));
+}
+
+/* ---- the task ---- */
+
+static yoke_error *run_endpoint(struct yoke_context *ctx, void *result)
+{
+    const yoke_endpoint *ep = ctx->endpoint;
+    return ctx->is_call ? ep->call(ctx->args, result) : ep->context(ctx, ctx->args, result);
+}
+
+static yoke_error *run_scoped(struct yoke_context *ctx, void *result)
+{
+    YOKE_TRY(yoke_scope_open_at(__FILE__, __LINE__, &ctx->scope, NULL));
+    ctx->scope_open = true;
+    ctx->owner = task_here();
+    if (ctx->has_canceller) /* asked for before the task had begun */
+        context_cancel_served(ctx, &ctx->canceller, (struct text_view){0});
+    yoke_error *e = run_endpoint(ctx, result);
+    ctx->scope_open = false;
+    return yoke_scope_close(&ctx->scope, e);
+}
+
+static yoke_error *serve_task(void *arg)
+{
+    struct yoke_context *ctx = arg;
+    struct actor *a = ctx->peer->actor;
+    const yoke_endpoint *ep = ctx->endpoint;
+    void *result = memory_calloc(1, ep->result->size);
+    yoke_error *e =
+        result ? run_scoped(ctx, result) : yoke_raise(&YOKE_NO_MEMORY, "the result of `%s`", ctx->name);
+    finish(ctx, e, result);
+    yoke_record_free(ep->result, result);
+    memory_free(result);
+    yoke_record_free(ep->args, ctx->args);
+    context_free(ctx);
+    actor_served(a);
+    return NULL;
+}
+
+/* ---- the beginning of one ---- */
+
+static yoke_error *prepare(struct peer *peer, const struct msg *m, const yoke_endpoint *ep,
+                           struct yoke_context **out)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%.*s:%s", (int)(m->start.ns.size < 128 ? m->start.ns.size : 128),
+             m->start.ns.data, ep->name);
+    YOKE_TRY(context_new_served(out, peer, m->cid, name));
+    struct yoke_context *ctx = *out;
+    ctx->endpoint = ep;
+    ctx->is_call = ep->type == YOKE_ENDPOINT_CALL;
+    ctx->args = memory_calloc(1, ep->args->size);
+    if (!ctx->args)
+        return yoke_raise(&YOKE_NO_MEMORY, "the arguments of `%s`", ctx->name);
+    return record_decode_args(ep->args, m->start.kwargs.data, m->start.kwargs.size, ctx->args);
+}
+
+static void serve_endpoint(struct peer *peer, const struct msg *m)
+{
+    struct actor *a = peer->actor;
+    if (a->cancel_called) {
+        refuse(peer, m->cid, relay_cancelled(&a->uid, &a->canceller, "actor `%s` is ending", a->uid.name));
+        return;
+    }
+    const yoke_endpoint *ep;
+    struct yoke_context *ctx = NULL;
+    yoke_error *e = module_served(a, m->start.ns, m->start.func, &ep);
+    if (!e)
+        e = prepare(peer, m, ep, &ctx);
+    if (!e)
+        e = yoke_spawn_system_at(__FILE__, __LINE__, "endpoint", serve_task, ctx,
+                                 &(yoke_spawn_options){.name = ctx->name});
+    if (e) {
+        context_free(ctx);
+        refuse(peer, m->cid, e);
+        return;
+    }
+    actor_serves(a);
+    post_ack(peer, m->cid, ctx->is_call ? MSG_FUNC_ASYNCFUNC : MSG_FUNC_CONTEXT);
+}
+
+/* ---- the runtime's own calls ---- */
+
+YOKE_RECORD(cancel_task_kwargs, (str, cid));
+
+static void serve_cancel_task(struct peer *peer, const struct msg *m)
+{
+    cancel_task_kwargs args;
+    yoke_error *e = record_decode_args(&yoke_record_cancel_task_kwargs, m->start.kwargs.data,
+                                       m->start.kwargs.size, &args);
+    if (e) {
+        refuse(peer, m->cid, e);
+        return;
+    }
+    struct table_node *node = table_find(&peer->served, args.cid, strlen(args.cid));
+    post_ack(peer, m->cid, MSG_FUNC_ASYNCFUNC);
+    /* A task that has ended, or that another channel started, is not there: true all the same, as the
+     * protocol has it. */
+    if (node)
+        context_cancel_served(container_of(node, struct yoke_context, in_peer), &peer->channel->peer, m->cid);
+    else
+        post_cancel_ack(peer, m->cid);
+    cancel_task_kwargs_free(&args);
+}
+
+/* Who asked for the actor's end waits in peer->end_requests till it has come. */
+static void serve_cancel_actor(struct peer *peer, const struct msg *m)
+{
+    struct pending_ack *ack = memory_calloc(1, sizeof *ack);
+    char *cid = memory_alloc(m->cid.size + 1);
+    if (!ack || !cid) {
+        memory_free(ack);
+        memory_free(cid);
+        peer_break(peer, "no memory to answer a cancel request");
+        return;
+    }
+    memcpy(cid, m->cid.data, m->cid.size);
+    cid[m->cid.size] = '\0';
+    ack->cid = cid;
+    list_append(&peer->end_requests, &ack->link);
+    post_ack(peer, m->cid, MSG_FUNC_ASYNCFUNC);
+    actor_cancel(peer->actor, &peer->channel->peer);
+}
+
+void serve_acknowledge_end(struct actor *a)
+{
+    list_for_each(node, &a->peers) {
+        struct peer *peer = container_of(node, struct peer, in_actor);
+        while (!list_empty(&peer->end_requests)) {
+            struct pending_ack *ack = container_of(list_pop(&peer->end_requests), struct pending_ack, link);
+            post_cancel_ack(peer, text_view(ack->cid));
+            memory_free(ack->cid);
+            memory_free(ack);
+        }
+    }
+}
+
+static void serve_runtime(struct peer *peer, const struct msg *m)
+{
+    if (text_view_is(m->start.func, "_cancel_task"))
+        serve_cancel_task(peer, m);
+    else if (text_view_is(m->start.func, "cancel") && peer->is_parent)
+        serve_cancel_actor(peer, m);
+    else if (text_view_is(m->start.func, "cancel"))
+        refuse(peer, m->cid,
+               yoke_raise(&YOKE_PERMISSION, "actor `%s` may not cancel this one: it is not its parent",
+                          peer->channel->peer.name));
+    else
+        refuse(peer, m->cid,
+               yoke_raise(&YOKE_ENDPOINT_NOT_FOUND, "the runtime has no call `%.*s`", (int)m->start.func.size,
+                          m->start.func.data));
+}
+
+void serve_start(struct peer *peer, const struct msg *m)
+{
+    struct uid_view peer_uid = uid_view(&peer->channel->peer);
+    if (!uid_view_equal(m->start.uid, peer_uid)) {
+        peer_break(peer, "a Start in the name of another actor");
+        return;
+    }
+    if (table_find(&peer->served, m->cid.data, m->cid.size)) {
+        refuse(peer, m->cid, yoke_raise(&YOKE_USAGE, "a second start under the id of a running task"));
+        return;
+    }
+    if (text_view_is(m->start.ns, "self"))
+        serve_runtime(peer, m);
+    else
+        serve_endpoint(peer, m);
+}

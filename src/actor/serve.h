@@ -1,0 +1,12 @@
+/* What a peer asks of this actor: endpoints, and the runtime's own calls. */
+#ifndef ACTOR_SERVE_H
+#define ACTOR_SERVE_H
+
+#include "actor/peer.h"
+
+/* Answers a Start: with a task, or with an error. Never waits. */
+void serve_start(struct peer *peer, const struct msg *m);
+/* Answers everybody who asked this actor to end that it has; when its tasks have ended. */
+void serve_acknowledge_end(struct actor *a);
+
+#endif

@@ -1,0 +1,240 @@
+#include "actor/spawn.h"
+
+#include "actor/module.h"
+#include "actor/orphan.h"
+#include "actor/zygote.h"
+#include "base/memory.h"
+#include "ipc/transport.h"
+#include "msg/pack.h"
+#include "msg/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* ---- exec ---- */
+
+char **spawn_environment(const char *uuid)
+{
+    size_t count = 0, mark_bytes = sizeof ORPHAN_MARK + strlen(uuid) + 1;
+    for (char **v = environ; v && *v; v++)
+        count++;
+    char **block = memory_alloc((count + 2) * sizeof *block + mark_bytes), **to = block;
+    if (!block)
+        return NULL;
+    for (char **v = environ; v && *v; v++)
+        if (strncmp(*v, ORPHAN_MARK "=", sizeof ORPHAN_MARK) != 0)
+            *to++ = *v;
+    char *mark = (char *)(block + count + 2);
+    snprintf(mark, mark_bytes, ORPHAN_MARK "=%s", uuid);
+    *to++ = mark;
+    *to = NULL;
+    return block;
+}
+
+yoke_error *spawn_self(struct actor *a, const char *option, const int *fds, size_t count, const char *uuid,
+                       yoke_process **out)
+{
+    char role[48];
+    snprintf(role, sizeof role, "%s%d", option, (int)getpid());
+    char *argv[] = {a->argv && a->argv[0] ? a->argv[0] : (char *)"yoke", role, NULL};
+    char **environment = spawn_environment(uuid);
+    if (!environment)
+        return yoke_raise(&YOKE_NO_MEMORY, "a child's environment");
+    yoke_process_options options = {
+        .environment = environment, .fds = fds, .fd_count = count, .program = "/proc/self/exe"};
+    yoke_error *e = yoke_process_open(out, argv, &options);
+    memory_free(environment);
+    return e;
+}
+
+/* The child's ends of its channel and its crash pipe. */
+struct ends {
+    int channel, crash;
+};
+
+static yoke_error *spawn_exec(struct actor *a, const yoke_uid *uid, const struct ends *child,
+                              yoke_process **process)
+{
+    int fds[] = {0, 1, 2, child->channel, child->crash};
+    return spawn_self(a, SPAWN_CHILD_OPTION, fds, 5, uid->uuid, process);
+}
+
+static yoke_error *spawn_fork(struct actor *a, const yoke_uid *uid, const struct ends *child,
+                              yoke_process **process)
+{
+    return zygote_spawn(a, uid, child->channel, child->crash, process);
+}
+
+/* ---- backends ---- */
+
+struct spawn_backend {
+    const char *name;
+    yoke_error *(*spawn)(struct actor *a, const yoke_uid *uid, const struct ends *child,
+                         yoke_process **process);
+};
+
+static const struct spawn_backend backends[] = {
+    [YOKE_BACKEND_EXEC] = {"exec", spawn_exec},
+    [YOKE_BACKEND_FORK] = {"fork", spawn_fork},
+};
+
+static yoke_error *open_pipe(int fds[2])
+{
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0)
+        return NULL;
+    return yoke_raise_errno(errno, "a pipe for crash reports");
+}
+
+yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, const yoke_uid *uid,
+                          struct spawned *out)
+{
+    int channel[2], crash[2];
+    YOKE_TRY(transport_uds.pair(channel));
+    yoke_error *e = open_pipe(crash);
+    if (e) {
+        close(channel[0]);
+        close(channel[1]);
+        return e;
+    }
+    struct ends child = {channel[1], crash[1]};
+    const struct spawn_backend *b =
+        &backends[backend == YOKE_BACKEND_FORK ? YOKE_BACKEND_FORK : YOKE_BACKEND_EXEC];
+    e = b->spawn(a, uid, &child, &out->process);
+    close(channel[1]);
+    close(crash[1]);
+    out->channel_fd = channel[0];
+    out->crash_fd = crash[0];
+    if (e) {
+        close(channel[0]);
+        close(crash[0]);
+        return yoke_wrap(e, &YOKE_SPAWN_FAILED, "backend `%s`", b->name);
+    }
+    return NULL;
+}
+
+/* ---- the SpawnSpec ---- */
+
+/* What our children need beyond the protocol's own fields. */
+YOKE_RECORD(spawn_extra, (boolean, debug_mode), (u8, backend), (str, log_filter), (list, str, modules));
+YOKE_RECORD(runtime_vars, (boolean, _is_root), (boolean, _debug_mode), (boolean, _is_infected_aio));
+
+/* {name: name, ...} */
+static bool pack_modules(struct buffer *out, const char *const *modules)
+{
+    size_t count = 0;
+    while (modules[count])
+        count++;
+    struct pack p;
+    pack_begin(&p, out, SIZE_MAX);
+    msgpack_pack_map(&p.packer, count);
+    for (size_t i = 0; i < count; i++) {
+        pack_text(&p, modules[i], strlen(modules[i]));
+        pack_text(&p, modules[i], strlen(modules[i]));
+    }
+    if (p.fault == PACK_FINE)
+        return true;
+    pack_undo(&p);
+    return false;
+}
+
+static bool decide_debug(int child, int nursery, bool inherited)
+{
+    if (child)
+        return child > 0;
+    return nursery ? nursery > 0 : inherited;
+}
+
+static struct raw_view view(const struct buffer *b)
+{
+    return (struct raw_view){buffer_begin(b), buffer_size(b)};
+}
+
+static yoke_error *post_spec(struct peer *peer, const spawn_extra *extra, const char *const *modules,
+                             struct buffer b[3])
+{
+    static const uint8_t empty_map[] = {0x80}, empty_array[] = {0x90}, nil[] = {0xc0};
+    runtime_vars vars = {._debug_mode = extra->debug_mode};
+    YOKE_TRY(record_encode(&b[0], &yoke_record_runtime_vars, &vars, "runtime_vars"));
+    YOKE_TRY(record_encode(&b[1], &yoke_record_spawn_extra, extra, "yoke"));
+    if (!pack_modules(&b[2], modules))
+        return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
+    struct msg m = {
+        .type = MSG_SPAWN_SPEC,
+        .spawn_spec =
+            {
+                .parent_main_data = {empty_map, 1},
+                .runtime_vars = view(&b[0]),
+                .enable_modules = view(&b[2]),
+                .reg_addrs = {empty_array, 1},
+                .bind_addrs = {nil, 1},
+                .yoke = view(&b[1]),
+            },
+    };
+    return channel_post(peer->channel, &m);
+}
+
+static void free_modules(const char **modules)
+{
+    for (const char **m = modules; m && *m; m++)
+        memory_free((char *)*m);
+    memory_free(modules);
+}
+
+yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_actor_options *o)
+{
+    const struct actor *a = actors->actor;
+    const char **modules;
+    YOKE_TRY(module_parse(o->modules, &modules));
+    spawn_extra extra = {
+        .debug_mode = decide_debug(o->debug_mode, actors->options.debug_mode, a->debug_mode),
+        .backend = (uint8_t)actors->options.backend,
+        .log_filter = o->log_filter ? o->log_filter : yoke_log_filter(),
+    };
+    extra.modules.items = modules;
+    while (modules[extra.modules.count])
+        extra.modules.count++;
+    struct buffer b[3] = {BUFFER_EMPTY, BUFFER_EMPTY, BUFFER_EMPTY};
+    yoke_error *e = post_spec(peer, &extra, modules, b);
+    for (int i = 0; i < 3; i++)
+        buffer_free(&b[i]);
+    free_modules(modules);
+    return e;
+}
+
+/* ---- the child's side ---- */
+
+static yoke_error *take_extra(struct actor *a, const spawn_extra *extra)
+{
+    a->debug_mode = extra->debug_mode;
+    a->backend = extra->backend == YOKE_BACKEND_FORK ? YOKE_BACKEND_FORK : YOKE_BACKEND_EXEC;
+    YOKE_TRY(yoke_log_set(extra->log_filter));
+    a->modules = memory_calloc(extra->modules.count + 1, sizeof *a->modules);
+    if (!a->modules)
+        return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
+    for (size_t i = 0; i < extra->modules.count; i++) {
+        a->modules[i] = memory_strdup(extra->modules.items[i]);
+        if (!a->modules[i])
+            return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
+    }
+    return NULL;
+}
+
+yoke_error *spawn_take_spec(struct actor *a, const struct msg *m)
+{
+    if (m->type != MSG_SPAWN_SPEC)
+        return yoke_raise(&YOKE_PROTOCOL, "the parent sent a %s and not the SpawnSpec",
+                          msg_type_name(m->type));
+    if (!m->spawn_spec.yoke.data)
+        return yoke_raise(&YOKE_PROTOCOL, "the SpawnSpec is not one of a yoke actor");
+    spawn_extra extra;
+    YOKE_TRY(record_decode(&yoke_record_spawn_extra, m->spawn_spec.yoke.data, m->spawn_spec.yoke.size, "yoke",
+                           &extra));
+    yoke_error *e = take_extra(a, &extra);
+    spawn_extra_free(&extra);
+    return e;
+}

@@ -1,0 +1,34 @@
+/* Starting the process of an actor: a table of backends, and what the parent tells it first. */
+#ifndef ACTOR_SPAWN_H
+#define ACTOR_SPAWN_H
+
+#include "actor/actors.h"
+
+/* The descriptors that a child finds its channel and its crash pipe on. */
+enum { SPAWN_CHANNEL_FD = 3, SPAWN_CRASH_FD = 4 };
+
+#define SPAWN_CHILD_OPTION  "--yoke-child="
+#define SPAWN_ZYGOTE_OPTION "--yoke-zygote="
+
+struct spawned {
+    yoke_process *process;
+    int channel_fd, crash_fd; /* the parent's ends, non-blocking */
+};
+
+/* Checkpoint for the fork backend. System errors; nothing is left after one. */
+YOKE_MUST_USE yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, const yoke_uid *uid,
+                                        struct spawned *out);
+/* The environment of a child: this process' own, with the mark of `uid`. NULL-terminated, one block;
+ * memory_free. NULL without memory. */
+char **spawn_environment(const char *uuid);
+/* Starts this very program, also when its file was replaced or removed, with the descriptors given as its 0
+ * to count-1. */
+YOKE_MUST_USE yoke_error *spawn_self(struct actor *a, const char *option, const int *fds, size_t count,
+                                     const char *uuid, yoke_process **out);
+/* Tells a child what it is to be. Posted. */
+YOKE_MUST_USE yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors,
+                                          const yoke_actor_options *options);
+/* The child's side: takes the SpawnSpec in. */
+YOKE_MUST_USE yoke_error *spawn_take_spec(struct actor *a, const struct msg *m);
+
+#endif

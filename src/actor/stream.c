@@ -1,0 +1,147 @@
+/*
+ * Streams: the messages of a context after its first value. A stream is opened and closed on each side by
+ * itself; closing is no cancellation, and cancellation closes nothing. The queue of what came belongs to the
+ * context and is filled by the peer's loop alone: a close here only says that this side reads and sends no
+ * more, so the final result still comes through.
+ */
+#include "actor/stream.h"
+#include "base/memory.h"
+#include "msg/record.h"
+
+static struct yoke_context *context_of(yoke_stream *stream)
+{
+    return container_of(stream, struct yoke_context, stream);
+}
+
+yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stream, const yoke_stream_options *options)
+{
+    *stream = NULL;
+    if (!task_here())
+        return task_outside("yoke_stream_open");
+    if (ctx->stream.opened)
+        return yoke_raise(&YOKE_USAGE, "the stream of `%s` was opened before: a context has one", ctx->name);
+    if (ctx->is_call || (!ctx->is_opener && ctx->state != DIALOG_SERVED_OPEN))
+        return yoke_raise(&YOKE_USAGE, "a stream in `%s` comes after yoke_context_started", ctx->name);
+    if (ctx->remote)
+        return context_remote_error(ctx);
+    if (ctx->cancel_called)
+        return yoke_raise(&YOKE_USAGE, "`%s` was cancelled: no stream can be opened in it any more",
+                          ctx->name);
+    ctx->stream.opened = true;
+    ctx->stream.allow_overruns = options && options->allow_overruns;
+    *stream = &ctx->stream;
+    return NULL;
+}
+
+/* ---- send ---- */
+
+static const yoke_record *sent_record(const struct yoke_context *ctx)
+{
+    return ctx->is_opener ? ctx->endpoint->down : ctx->endpoint->up;
+}
+
+static const yoke_record *received_record(const struct yoke_context *ctx)
+{
+    return ctx->is_opener ? ctx->endpoint->up : ctx->endpoint->down;
+}
+
+/* Why nothing can be sent, or NULL. */
+static yoke_error *send_refused(struct yoke_context *ctx)
+{
+    if (ctx->remote)
+        return context_remote_error(ctx);
+    if (ctx->stream.closed)
+        return yoke_raise(&YOKE_CLOSED, "the stream of `%s` was closed on this side", ctx->name);
+    if (ctx->stream.ended || ctx->state == DIALOG_DONE)
+        return yoke_raise(&YOKE_END_OF_CHANNEL, "the far side of `%s` has closed its stream", ctx->name);
+    if (ctx->peer->lost)
+        return peer_lost(ctx->peer);
+    return NULL;
+}
+
+yoke_error *yoke_send(yoke_stream *stream, const void *item)
+{
+    if (!task_here())
+        return task_outside("yoke_send");
+    struct yoke_context *ctx = context_of(stream);
+    YOKE_TRY(send_refused(ctx));
+    struct buffer payload = BUFFER_EMPTY;
+    YOKE_TRY(record_encode(&payload, sent_record(ctx), item, "item"));
+    struct msg m = {.type = MSG_YIELD,
+                    .cid = text_view(ctx->cid),
+                    .pld = {buffer_begin(&payload), buffer_size(&payload)}};
+    yoke_error *e = channel_send(ctx->peer->channel, &m);
+    buffer_free(&payload);
+    return e;
+}
+
+/* ---- receive ---- */
+
+static yoke_error *take_item(struct yoke_context *ctx, void *item)
+{
+    struct inbox_item *first = container_of(list_pop(&ctx->inbox), struct inbox_item, link);
+    ctx->inbox_count--;
+    yoke_error *e;
+    if (first->is_stop) {
+        ctx->stream.ended = true;
+        e = yoke_raise(&YOKE_END_OF_CHANNEL, "the far side of `%s` has closed its stream", ctx->name);
+    } else {
+        e = record_decode(received_record(ctx), first->payload, first->size, "item", item);
+    }
+    memory_free(first);
+    return e;
+}
+
+yoke_error *yoke_recv(yoke_stream *stream, void *item)
+{
+    yoke_task *task = task_here();
+    if (!task)
+        return task_outside("yoke_recv");
+    struct yoke_context *ctx = context_of(stream);
+    bool looked = false;
+    for (;;) {
+        if (ctx->stream.closed)
+            return yoke_raise(&YOKE_CLOSED, "the stream of `%s` was closed on this side", ctx->name);
+        if (ctx->remote)
+            return context_remote_error(ctx);
+        if (task_has_news(task))
+            return task_news(task);
+        if (!looked) {
+            looked = true;
+            YOKE_TRY(task_operation(task));
+            continue; /* it may have yielded: what was true before need not be */
+        }
+        if (!list_empty(&ctx->inbox))
+            return take_item(ctx, item);
+        if (ctx->stream.ended || ctx->state == DIALOG_DONE) {
+            ctx->stream.ended = true;
+            return yoke_raise(&YOKE_END_OF_CHANNEL, "the far side of `%s` has closed its stream", ctx->name);
+        }
+        YOKE_TRY(context_wait(ctx));
+    }
+}
+
+/* ---- close ---- */
+
+void stream_say_stop(struct yoke_context *ctx)
+{
+    bool peer_has_ended = ctx->stream.ended || ctx->state == DIALOG_DONE || ctx->state == DIALOG_ENDED;
+    if (!ctx->stream.opened || ctx->stream.stop_sent || peer_has_ended || ctx->peer->lost)
+        return;
+    ctx->stream.stop_sent = true;
+    struct msg m = {.type = MSG_STOP, .cid = text_view(ctx->cid)};
+    /* Posted, not sent: it neither waits nor looks for cancellation, so it goes out in a cancelled scope too.
+     */
+    peer_post(ctx->peer, &m);
+}
+
+yoke_error *yoke_stream_close(yoke_stream *stream, yoke_error *e)
+{
+    if (!stream)
+        return e;
+    struct yoke_context *ctx = context_of(stream);
+    stream_say_stop(ctx);
+    ctx->stream.closed = true;
+    context_wake(ctx); /* other tasks that wait in a receive */
+    return e;
+}

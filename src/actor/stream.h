@@ -1,0 +1,11 @@
+/* What the other files of the floor need of streams. */
+#ifndef ACTOR_STREAM_H
+#define ACTOR_STREAM_H
+
+#include "actor/context.h"
+
+/* Tells the peer that this side sends no more, if it has a stream and has not said so and the peer has not
+ * ended. */
+void stream_say_stop(struct yoke_context *ctx);
+
+#endif

@@ -1,0 +1,22 @@
+/* The program's main(): the actor floor's, with what this floor adds to it. */
+#include "actor/main.h"
+#include "devx/crash.h"
+#include "devx/report.h"
+
+#include <yoke/devx.h>
+
+static void root_begins(void)
+{
+    crash_install(-1);
+}
+
+static const struct actor_hooks hooks = {
+    .child_begins = crash_install,
+    .root_begins = root_begins,
+    .child_crashed = crash_describe,
+};
+
+int yoke_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv))
+{
+    return actor_main(argc, argv, app, &hooks);
+}
