@@ -1,6 +1,6 @@
 /*
- * What every C test stands in: cmocka, and a check after each test that nothing is left: no open descriptor, no child process, no
- * mapping, no piece of the library's memory, no socket file.
+ * What every C test stands in: cmocka, and a check after each test that nothing is left: no open descriptor,
+ * no child process, no mapping, no piece of the library's memory, no socket file.
  *
  *     HARNESS_MAIN(TEST(test_x), TEST(test_y))
  */
@@ -32,7 +32,8 @@ int harness_after(void **state);
 /* Fails, with the error's tree printed, unless e is NULL. Frees it. */
 void expect_success(const char *file, int line, yoke_error *e);
 #define assert_success(e) expect_success(__FILE__, __LINE__, (e))
-/* Fails unless e is of `kind` and, when `text` is not NULL, its message or its printed tree holds it. Frees it. */
+/* Fails unless e is of `kind` and, when `text` is not NULL, its message or its printed tree holds it. Frees
+ * it. */
 void expect_error(const char *file, int line, yoke_error *e, const yoke_error_kind *kind, const char *text);
 #define assert_error(e, kind)            expect_error(__FILE__, __LINE__, (e), (kind), NULL)
 #define assert_error_text(e, kind, text) expect_error(__FILE__, __LINE__, (e), (kind), (text))

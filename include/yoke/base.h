@@ -113,8 +113,10 @@ typedef struct yoke_error yoke_error;
 /*
  * Makes an error; never fails: without memory it is the static error of kind YOKE_NO_MEMORY. The message is
  * for people, one line, no full stop. Kind YOKE_CANCELLED is refused (YOKE_USAGE): only a scope makes it.
- * yoke_raise_errno: the kind that fits `number`; the text of the number is added after the message.
- * yoke_wrap: `cause` becomes the cause of the new error (ownership passes).
+ * yoke_raise_errno: the kind that fits `number` (ENOMEM: YOKE_NO_MEMORY); the text of the number is added
+ * after the message. yoke_wrap: `cause` becomes the cause of the new error (ownership passes). Without memory
+ * it comes from a small reserve, its message cut and its place unknown; when that is used up, too, `cause`
+ * itself is returned.
  */
 #define yoke_raise(kind, ...)         yoke_raise_at(__FILE__, __LINE__, __func__, kind, __VA_ARGS__)
 #define yoke_raise_errno(number, ...) yoke_raise_errno_at(__FILE__, __LINE__, __func__, number, __VA_ARGS__)

@@ -35,7 +35,10 @@ static void test_order(void **state)
     expect_names(&head, "abc");
     list_remove(&b.node);
     expect_names(&head, "ac");
-    list_remove(&b.node); /* twice is harmless */
+    assert_true(
+        list_empty(&b.node)); /* in no list, so that removing it twice is harmless whatever came between */
+    assert_ptr_equal(b.node.prev, &b.node);
+    list_remove(&b.node);
     expect_names(&head, "ac");
     assert_ptr_equal(list_pop(&head), &a.node);
     assert_ptr_equal(list_pop(&head), &c.node);
