@@ -62,7 +62,7 @@ enum cursor_fault {
 
 static inline struct cursor cursor_over(const uint8_t *data, size_t size, size_t elements, unsigned nesting)
 {
-    return (struct cursor){data, data, data + size, elements, nesting, false};
+    return (struct cursor){data, data, size ? data + size : data, elements, nesting, false};
 }
 
 /* The token at the cursor; of a container only its head. On a fault the cursor stays on the token's first

@@ -1,8 +1,9 @@
 /*
  * The messages of the wire protocol as C structs, and the two ways between them and frames.
  *
- * A frame is a length (4 bytes, little-endian) and one msgpack map tagged by `msg_type`. Decoding is done in place: every text and
- * payload of a decoded message is a view into the frame's bytes. Payloads are not looked into beyond being well-formed.
+ * A frame is a length (4 bytes, little-endian) and one msgpack map tagged by `msg_type`. Decoding is done in
+ * place: every text and payload of a decoded message is a view into the frame's bytes. Payloads are not
+ * looked into beyond being well-formed.
  */
 #ifndef MSG_WIRE_H
 #define MSG_WIRE_H
@@ -40,7 +41,12 @@ enum msg_type {
     MSG_TYPE_COUNT
 };
 
-enum msg_flag { MSG_FLAG_ABSENT, MSG_FLAG_NIL, MSG_FLAG_FALSE, MSG_FLAG_TRUE }; /* a bool that may be missing or nil */
+enum msg_flag {
+    MSG_FLAG_ABSENT,
+    MSG_FLAG_NIL,
+    MSG_FLAG_FALSE,
+    MSG_FLAG_TRUE
+}; /* a bool that may be missing or nil */
 
 enum msg_functype { MSG_FUNC_ASYNCFUNC, MSG_FUNC_ASYNCGEN, MSG_FUNC_CONTEXT };
 
@@ -92,21 +98,24 @@ extern const struct msg_limits msg_limits_default;
 const char *msg_type_name(enum msg_type type);
 
 /*
- * Decodes the body of a frame (without its length). Any break of the protocol gives an error of kind YOKE_PROTOCOL whose text
- * says what and at which byte of the body; `out` is then not to be used. Unknown keys are skipped, keys may come in any order, a
- * known key that comes twice is refused. Texts in a payload are not checked. Nothing is allocated but the error.
+ * Decodes the body of a frame (without its length). Any break of the protocol gives an error of kind
+ * YOKE_PROTOCOL whose text says what and at which byte of the body; `out` is then not to be used. Unknown
+ * keys are skipped, keys may come in any order, a known key that comes twice is refused. Texts in a payload
+ * are not checked. Nothing is allocated but the error.
  */
 YOKE_MUST_USE yoke_error *msg_decode(const uint8_t *body, size_t size, const struct msg_limits *limits,
                                      struct msg *out);
 /*
- * Appends the whole frame (length and body) in the shortest form and the fields' own order, as the recorded peers do.
- * What would kill or confuse a peer is refused with YOKE_USAGE before anything is appended: a text that is not UTF-8, an
- * empty relay path, ContextCancelled without canceller, StreamOverrun without sender, a missing field, a view that is not
- * one well-formed value of its field's type. A frame over limits->frame_bytes or limits->elements: YOKE_TOO_LARGE. Without memory:
- * YOKE_NO_MEMORY. On an error nothing is appended. What is not set and has a default is written with it (pld_spec, tb; nil else);
- * an is_registrar or is_probe that is absent and a `yoke` that is NULL are left out.
+ * Appends the whole frame (length and body) in the shortest form and the fields' own order, as the recorded
+ * peers do. What would kill or confuse a peer is refused with YOKE_USAGE before anything is appended: a text
+ * that is not UTF-8, an empty relay path, ContextCancelled without canceller, StreamOverrun without sender, a
+ * missing field, a view that is not one well-formed value of its field's type. A frame over
+ * limits->frame_bytes or limits->elements: YOKE_TOO_LARGE. Without memory: YOKE_NO_MEMORY. On an error
+ * nothing is appended. What is not set and has a default is written with it (pld_spec, tb; nil else); an
+ * is_registrar or is_probe that is absent and a `yoke` that is NULL are left out.
  */
-YOKE_MUST_USE yoke_error *msg_encode(struct buffer *out, const struct msg *m, const struct msg_limits *limits);
+YOKE_MUST_USE yoke_error *msg_encode(struct buffer *out, const struct msg *m,
+                                     const struct msg_limits *limits);
 
 /* Text from a C string (NULL gives the nil view); uid likewise. */
 struct text_view text_view(const char *s);

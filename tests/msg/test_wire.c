@@ -212,9 +212,9 @@ static void test_duplicate_keys(void **state)
 
 static void test_broken_text(void **state)
 {
-    static const char *const broken[] = {
-        "\x80", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
-        "\xc3", "ab\xff"};
+    static const char *const broken[] = {"\x80",         "\xc0\xaf",         "\xe0\x80\x80",
+                                         "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+                                         "\xc3",         "ab\xff",           "abcdefg\xff"};
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         struct hand h;
         hand_begin(&h, 2);
@@ -358,6 +358,27 @@ static void test_nesting_limit(void **state)
     msgpack_sbuffer_destroy(&h.bytes);
     assert_error(decode_nested(3, &flat, &m, &h), &YOKE_PROTOCOL);
     msgpack_sbuffer_destroy(&h.bytes);
+}
+
+/* The map of arguments is one level of the field's value. */
+static void test_nesting_of_arguments(void **state)
+{
+    for (unsigned depth = 63; depth <= 64; depth++) {
+        struct hand h;
+        struct msg m;
+        hand_start(&h);
+        msgpack_pack_map(&h.packer, 1);
+        text(&h, "k");
+        for (unsigned i = 0; i < depth; i++)
+            msgpack_pack_array(&h.packer, 1);
+        msgpack_pack_nil(&h.packer);
+        yoke_error *e = hand_decode(&h, &m);
+        if (depth == 63)
+            assert_success(e);
+        else
+            assert_error_text(e, &YOKE_PROTOCOL, "Start.kwargs: nested too deep");
+        msgpack_sbuffer_destroy(&h.bytes);
+    }
 }
 
 /* The map, three keys, their three values, and the payload's elements. */
@@ -549,7 +570,8 @@ HARNESS_MAIN(TEST(test_recorded_frames_round_trip), TEST(test_truncated_everywhe
              TEST(test_fields_are_views), TEST(test_no_message),
              TEST(test_any_order_unknown_and_missing_keys), TEST(test_duplicate_keys), TEST(test_broken_text),
              TEST(test_aid_fields), TEST(test_start_fields), TEST(test_other_fields),
-             TEST(test_nesting_limit), TEST(test_elements_limit_is_the_same_both_ways),
-             TEST(test_frame_limit_is_the_same_both_ways), TEST(test_announced_sizes_are_not_believed),
-             TEST(test_refused_messages), TEST(test_defaults_and_the_extra_key), TEST(test_default_pld_spec),
+             TEST(test_nesting_limit), TEST(test_nesting_of_arguments),
+             TEST(test_elements_limit_is_the_same_both_ways), TEST(test_frame_limit_is_the_same_both_ways),
+             TEST(test_announced_sizes_are_not_believed), TEST(test_refused_messages),
+             TEST(test_defaults_and_the_extra_key), TEST(test_default_pld_spec),
              TEST(test_elements_are_counted_alike), TEST(test_no_memory_leaves_the_buffer))
