@@ -183,8 +183,9 @@ static void queue(struct yoke_context *ctx, const struct msg *m)
 {
     bool is_stop = m->type == MSG_STOP;
     if (ctx->stream.closed || ctx->draining) {
-        yoke_log(YOKE_RUNTIME, "dropped a %s of actor `%s` for `%s`: nobody reads the stream any more",
-                 msg_type_name(m->type), ctx->peer->channel->peer.name, ctx->name);
+        if (!is_stop) /* the two sides' Stops may cross */
+            yoke_log(YOKE_RUNTIME, "dropped a message of actor `%s` for `%s`: nobody reads the stream any more",
+                     ctx->peer->channel->peer.name, ctx->name);
         return;
     }
     if (ctx->inbox_count >= CONTEXT_QUEUE_MESSAGES && !ctx->stream.allow_overruns && !is_stop) {

@@ -26,7 +26,7 @@ struct peer {
     struct table served; /* dialogs that the peer started */
     struct child *child; /* if it is one of ours */
     bool is_parent;
-    bool held; /* it, or someone below it, holds or waits for the debugger's terminal */
+    unsigned held;/* it, or someone below it, holds or waits for the debugger's terminal */
     bool reading;
     list end_requests;  /* who asked this actor to end, and waits for the answer */
     yoke_error *lost;   /* why its dialogs ended; NULL while it lives */

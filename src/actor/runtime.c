@@ -43,6 +43,7 @@ void actor_init(struct actor *a, const yoke_uid *uid, const struct actor_hooks *
     *a = (struct actor){.uid = *uid, .hooks = hooks, .argv = argv};
     list_init(&a->peers);
     list_init(&a->children);
+    list_init(&a->tty_waiters);
     yoke_event_init(&a->idle);
     yoke_event_init(&a->cancelled);
     /* 24 hex digits of randomness and 12 of a counter: unique among all actors, and made without a system

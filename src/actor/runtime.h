@@ -36,6 +36,9 @@ struct actor {
     bool cancel_called;
     yoke_uid canceller; /* who asked; this actor itself if it is not known */
 
+    bool tty_busy;    /* somebody has the terminal (the root's; the debugger's lock) */
+    list tty_waiters; /* tasks that want it, first in, first out */
+
     uint64_t next_dialog;
     char dialog_prefix[24];
     int exit_status; /* what app asked for */
