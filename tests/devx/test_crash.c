@@ -8,7 +8,7 @@
 #include "devx/crash.h"
 #include "devx/report.h"
 #include "harness.h"
-#include "task/sanitizer.h"
+#include "task/task.h"
 
 #include <yoke/task.h>
 
@@ -513,7 +513,7 @@ static void test_sent_signal(void **state)
     memory_free(o.report);
 }
 
-/* The handler crashes too: by a stack pointer that leads nowhere, which the unwinder must follow. */
+/* The stack pointer and the frame pointer lead nowhere, and the unwinder must follow them. */
 static void test_crash_with_a_wild_stack(void **state)
 {
 #ifdef __x86_64__
@@ -538,6 +538,40 @@ static void test_crash_with_a_wild_stack(void **state)
 #else
     skip();
 #endif
+}
+
+static yoke_error *crash_with_a_broken_task(void *arg)
+{
+    yoke_current_task()->name = (const char *)bad_address;
+    return crash_here(arg);
+}
+
+/* The handler itself crashes, on what it reads of the task, and goes on with what comes after. */
+static void test_crash_in_the_handler(void **state)
+{
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    struct outcome o = {.pid = fork()};
+    if (o.pid == 0) {
+        struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        crash_install(ends[1]);
+        struct job job = {.how = FPE};
+        yoke_error_free(yoke_run(crash_with_a_broken_task, &job, NULL));
+        _exit(97);
+    }
+    close(ends[1]);
+    read_all(ends[0], &o);
+    assert_died_of(&o, SIGFPE); /* the first one's, not the handler's */
+    struct report r;
+    assert_success(report_decode(&r, o.report, o.size));
+    assert_int_equal(r.head.signal, SIGFPE);
+    assert_true(r.has_task);
+    assert_true(r.task.stack_low < r.head.sp);
+    assert_true(r.frame_count >= 3);
+    assert_text(r.maps, "libc.so");
+    report_free(&r);
+    memory_free(o.report);
 }
 
 /* Without a parent: on stderr. */
@@ -693,6 +727,7 @@ int main(int argc, char **argv)
         TEST(test_full_pipe),
         TEST(test_sent_signal),
         TEST(test_crash_with_a_wild_stack),
+        TEST(test_crash_in_the_handler),
         TEST(test_root),
         TEST(test_cut_reports),
         TEST(test_garbage_reports),
