@@ -236,7 +236,7 @@ static void add_address(struct reader *r, Dwarf_Addr pc, bool after_gap)
 
 /* ---- what is shown ---- */
 
-/* At the outer end every backtrace has the same frames, which begin tasks and programs. */
+/* At the outer end every backtrace has the same frames, which begin programs, tasks and endpoints. */
 static bool is_start(const struct frame *f)
 {
     static const char *const names[] = {
@@ -246,6 +246,8 @@ static bool is_start(const struct frame *f)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(f->function, names[i]) == 0)
             return true;
+    if (strcmp(f->file, "src/actor/serve.c") == 0)
+        return true;
     return strncmp(f->function, "__libc_start_main", 17) == 0 || strncmp(f->function, "__clone", 7) == 0;
 }
 
@@ -357,7 +359,7 @@ static void read_frames(struct reader *r)
         /* All but the innermost are addresses that a call returns to: the call is before them. */
         add_address(r, report->frames.pc[i] - (i > 0), gap);
     }
-    while (r->count && is_start(&r->frames[r->count - 1]))
+    while (r->count > 1 && is_start(&r->frames[r->count - 1]))
         r->count--;
 }
 

@@ -166,7 +166,7 @@ static void note_fault(yoke_error *e, const struct report *r)
 {
     const char *why = reason(&r->head);
     if (report_has_address(r))
-        yoke_error_note(e, "at address %#llx%s%s", (unsigned long long)r->head.address, why ? ": " : "",
+        yoke_error_note(e, "at address 0x%llx%s%s", (unsigned long long)r->head.address, why ? ": " : "",
                         why ? why : "");
     else if (why)
         yoke_error_note(e, "%s", why);
