@@ -92,8 +92,7 @@ void yoke_module_register(yoke_module *module);
     __attribute__((constructor(160))) static void yoke_module_##module_name##_register_(void)                \
     {                                                                                                        \
         yoke_module_register(&yoke_module_##module_name##_);                                                 \
-    }                                                                                                        \
-    struct yoke_module_##module_name##_needs_a_semicolon_
+    }
 
 /* The conditional lets the compiler compare the function's type with the records' before it is cast. */
 #define YOKE_CALL(fn, args_type, result_type)                                                                \

@@ -50,9 +50,9 @@ typedef struct yoke_error_kind {
 /*
  * Defines the kind `id` and registers it before main() runs:
  *     YOKE_ERROR_KIND(APP_TIMEOUT, "app.Timeout", &YOKE_TOO_SLOW);
- * expands to `const yoke_error_kind id = { name, parent };` and a constructor that registers it. Another
- * file names it with `extern const yoke_error_kind APP_TIMEOUT;`. The name must not be taken: two kinds of
- * one name end the program at its start, with both named.
+ * expands to `const yoke_error_kind id = { name, parent };` and a constructor that registers it (a semicolon
+ * behind it may stand or not). Another file names it with `extern const yoke_error_kind APP_TIMEOUT;`. The
+ * name must not be taken: two kinds of one name end the program at its start, with both named.
  */
 #ifdef __cplusplus
 #define YOKE_KIND_LINKAGE_ extern
@@ -64,8 +64,7 @@ typedef struct yoke_error_kind {
     __attribute__((constructor(150))) static void id##_register_(void)                                       \
     {                                                                                                        \
         yoke_error_kind_register(&id);                                                                       \
-    }                                                                                                        \
-    extern const yoke_error_kind id
+    }
 
 /* Registers `kind` under its name. Again with the same pointer: nothing happens. With another one: aborts. */
 void yoke_error_kind_register(const yoke_error_kind *kind);

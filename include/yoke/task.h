@@ -333,8 +333,7 @@ YOKE_MUST_USE yoke_error *yoke_end_is_fine(yoke_error *e);
     __attribute__((unused)) static inline void name##_receiver_close(name##_receiver *rx)                    \
     {                                                                                                        \
         yoke_receiver_close(&rx->end);                                                                       \
-    }                                                                                                        \
-    struct name##_channel_needs_a_semicolon_
+    }
 
 /* ---- file descriptors ---------------------------------------------------------------------------- */
 
