@@ -214,7 +214,7 @@ int actor_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv),
     const char *first = argc == 2 ? argv[1] : NULL;
     pid_t parent = role(first, SPAWN_CHILD_OPTION);
     if (!parent && (parent = role(first, SPAWN_ZYGOTE_OPTION)))
-        zygote_serve(parent);
+        zygote_serve(parent, argv[1]);
     if (parent)
         return child_main(parent, argv, hooks);
     return root_main(argc, argv, app, hooks);

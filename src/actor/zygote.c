@@ -256,6 +256,17 @@ static void change_mark(const char *uuid)
         memcpy(mark, uuid, 36);
 }
 
+/* So does its command line, by which `yoke ps` and people tell what a process is: the clone's says that it is
+ * an actor. */
+static void change_role(char *role, pid_t parent)
+{
+    size_t room = strlen(role) + 1;
+    int size = snprintf(NULL, 0, SPAWN_CHILD_OPTION "%d", (int)parent);
+    memset(role, 0, room);
+    if ((size_t)size < room)
+        snprintf(role, room, SPAWN_CHILD_OPTION "%d", (int)parent);
+}
+
 static bool receive_all(int socket, char *bytes, size_t size)
 {
     while (size) {
@@ -322,7 +333,7 @@ static bool serve_one(int socket)
     return false;
 }
 
-void zygote_serve(pid_t parent)
+void zygote_serve(pid_t parent, char *role)
 {
     prctl(PR_SET_NAME, "yoke-zygote");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -332,4 +343,5 @@ void zygote_serve(pid_t parent)
     fcntl(SPAWN_CHANNEL_FD, F_SETFD, FD_CLOEXEC);
     while (!serve_one(SPAWN_CHANNEL_FD))
         ;
+    change_role(role, parent);
 }

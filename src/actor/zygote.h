@@ -24,8 +24,9 @@ pid_t zygote_pid(const struct zygote *zygote);
 
 /*
  * The zygote's own side: serves requests that come on descriptor SPAWN_CHANNEL_FD. Returns in each clone, as
- * a child of `parent` with its descriptors in place; in the zygote itself it does not return.
+ * a child of `parent` with its descriptors in place; in the zygote itself it does not return. `role` is the
+ * argument of the command line that made this process a zygote; a clone's is changed in place.
  */
-void zygote_serve(pid_t parent);
+void zygote_serve(pid_t parent, char *role);
 
 #endif
