@@ -79,16 +79,16 @@ static yoke_error *wait_empty(yoke_actors *actors)
     return NULL;
 }
 
+/* Undisturbed: the children are ending already, in bounded time. */
 static void wait_empty_shielded(yoke_actors *actors)
 {
     yoke_scope shield;
+    task_hold_interrupts(task_here());
     yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
-    while (!e && (actors->unreaped || actors->starting))
-        yoke_error_free(
-            wait_empty(actors)); /* ctrl-c gets through a shield; the children are ending already */
     if (!e)
-        e = yoke_scope_close(&shield, NULL);
+        e = yoke_scope_close(&shield, wait_empty(actors));
     yoke_error_free(e);
+    task_release_interrupts(task_here());
 }
 
 static void wake_if_empty(yoke_actors *actors)
@@ -161,11 +161,8 @@ static yoke_error *connect_child(yoke_actors *actors, struct child *c, int chann
     struct channel *channel;
     YOKE_TRY(channel_open(&channel, channel_fd, &transport_uds, NULL));
     struct identity self = {.uid = actors->actor->uid, .is_registrar = false};
-    yoke_error *e;
-    yoke_scope bound;
-    e = yoke_fail_after(&bound, o->start_bound ? o->start_bound : HANDSHAKE_BOUND);
-    if (!e)
-        e = yoke_scope_close(&bound, handshake_parent(channel, &self, &c->uid));
+    yoke_error *e =
+        handshake_parent(channel, &self, &c->uid, o->start_bound ? o->start_bound : HANDSHAKE_BOUND);
     if (e) {
         channel_close(channel);
         return e;

@@ -148,11 +148,13 @@ static yoke_error *wait_for_end(struct yoke_context *ctx)
 static void wait_for_end_shielded(struct yoke_context *ctx, int64_t bound)
 {
     yoke_scope shield;
+    task_hold_interrupts(task_here());
     yoke_error *e =
         yoke_scope_open_with(&shield, &(yoke_scope_options){.after = bound, .at_once = true, .shield = true});
     if (!e)
         e = yoke_scope_close(&shield, wait_for_end(ctx));
     yoke_error_free(e);
+    task_release_interrupts(task_here());
 }
 
 /* ---- what comes from the peer ---- */

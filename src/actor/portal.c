@@ -21,6 +21,7 @@ bool yoke_portal_is_connected(const yoke_portal *portal)
 static bool acknowledged_within(struct yoke_context *request, int64_t bound)
 {
     yoke_scope s;
+    task_hold_interrupts(task_here());
     yoke_error *e = yoke_scope_open_with(&s, &(yoke_scope_options){.after = bound, .shield = true});
     if (!e) {
         while (!e && request->state != DIALOG_DONE)
@@ -28,6 +29,7 @@ static bool acknowledged_within(struct yoke_context *request, int64_t bound)
         e = yoke_scope_close(&s, e);
     }
     yoke_error_free(e);
+    task_release_interrupts(task_here());
     return request->has_result;
 }
 

@@ -142,6 +142,10 @@ static void interrupted(void *arg, unsigned count)
         s->late_interrupts += count;
         return;
     }
+    if (s->main_task->holds) {
+        s->main_task->held_interrupts += count;
+        return;
+    }
     s->main_task->interrupts += count;
     task_deliver(s->main_task);
 }
@@ -304,6 +308,21 @@ yoke_error *task_news(yoke_task *task)
             break;
     }
     return why && why->reason ? yoke_error_dup(why->reason) : error_cancelled;
+}
+
+void task_hold_interrupts(yoke_task *task)
+{
+    task->holds++;
+    task->held_interrupts += task->interrupts;
+    task->interrupts = 0;
+}
+
+void task_release_interrupts(yoke_task *task)
+{
+    if (--task->holds)
+        return;
+    task->interrupts += task->held_interrupts;
+    task->held_interrupts = 0;
 }
 
 void task_deliver(yoke_task *task)

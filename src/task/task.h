@@ -42,7 +42,9 @@ struct yoke_task {
     const char *file;
     int line;
     yoke_timer sleep;
-    unsigned interrupts; /* ctrl-c that it has not been told of; the main task alone */
+    unsigned interrupts;      /* ctrl-c that it has not been told of; the main task alone */
+    unsigned held_interrupts; /* those that wait till no call holds them off */
+    unsigned holds;
     bool is_main;
     void *block;
     size_t block_bytes;
@@ -99,6 +101,13 @@ static inline bool task_has_news(const yoke_task *task)
 {
     return __builtin_expect(task->scope->effective || task->interrupts, 0);
 }
+/*
+ * From the one to the other, ctrl-c does not cut the calling task's waits short, as a shield keeps
+ * cancellation out; what came meanwhile is told by the next checkpoint after. For the runtime's own waits;
+ * nest.
+ */
+void task_hold_interrupts(yoke_task *task);
+void task_release_interrupts(yoke_task *task);
 /* The error to tell it by. */
 yoke_error *task_news(yoke_task *task);
 /* If the task is parked and has news, calls its abort function and, if that agrees, wakes it with the news.
