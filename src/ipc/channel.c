@@ -24,16 +24,31 @@ const yoke_uid *channel_error_peer(const yoke_error *e)
     return error_details(e, &peer_details);
 }
 
-static yoke_error *closed_error(struct channel *c, const char *how)
+/* cause: why, or NULL when `how` tells it all; ownership passes. */
+static yoke_error *closed_because(struct channel *c, yoke_error *cause, const char *how)
 {
-    yoke_error *e = yoke_raise(&YOKE_TRANSPORT_CLOSED, "the channel to actor `%s` (pid %lld) is closed: %s",
-                               c->peer.name, (long long)c->peer_pid, how);
+    yoke_error *e =
+        yoke_wrap(cause, &YOKE_TRANSPORT_CLOSED, "the channel to actor `%s` (pid %lld) is closed: %s",
+                  c->peer.name, (long long)c->peer_pid, how);
     yoke_uid *peer = memory_alloc(sizeof *peer);
     if (peer) {
         *peer = c->peer;
         error_set_details(e, &peer_details, peer);
     }
     return e;
+}
+
+static yoke_error *closed_error(struct channel *c, const char *how)
+{
+    return closed_because(c, NULL, how);
+}
+
+/* A system call that failed. */
+static yoke_error *closed_errno(struct channel *c, const char *what, int number)
+{
+    char how[128];
+    snprintf(how, sizeof how, "%s failed: %s", what, strerrordesc_np(number));
+    return closed_error(c, how);
 }
 
 yoke_error *channel_broken(struct channel *c)
@@ -43,16 +58,26 @@ yoke_error *channel_broken(struct channel *c)
     return closed_error(c, "closed by this side");
 }
 
+/* What was not sent yet will not be. */
+static void end_sending(struct channel *c, const yoke_error *e)
+{
+    while (!list_empty(&c->senders))
+        wake_first(&c->senders, yoke_error_dup(e));
+    c->cut |= buffer_size(&c->out) > 0;
+    buffer_free(&c->out);
+    yoke_event_set(&c->drained);
+}
+
 void channel_break(struct channel *c, yoke_error *e)
 {
     if (c->broken || c->closed) {
         yoke_error_free(e);
         return;
     }
+    if (!yoke_error_is(e, &YOKE_TRANSPORT_CLOSED))
+        e = closed_because(c, e, yoke_error_message(e));
     c->broken = e;
-    while (!list_empty(&c->senders))
-        wake_first(&c->senders, yoke_error_dup(e));
-    yoke_event_set(&c->drained);
+    end_sending(c, e);
     if (c->watch.reader || c->watch.writer)
         poll_watch_close(&c->watch);
 }
@@ -92,6 +117,7 @@ yoke_error *channel_open(struct channel **channel, int fd, const struct transpor
 static void free_channel(struct channel *c)
 {
     yoke_error_free(c->broken);
+    yoke_error_free(c->mute);
     buffer_free(&c->in);
     buffer_free(&c->out);
     memory_free(c);
@@ -123,10 +149,22 @@ static void wake_senders(struct channel *c)
         yoke_event_set(&c->drained);
 }
 
-/* Writes what the socket takes. True: nothing is left, or the channel is broken. */
+/*
+ * The peer takes no more bytes, most often because it has ended; but what it sent before that, its last
+ * answers, is still to be read. So this ends the sending alone. The transport makes the end of what there is
+ * to read come for sure, and that breaks the channel.
+ */
+static void go_mute(struct channel *c, yoke_error *e)
+{
+    c->mute = e;
+    end_sending(c, e);
+    c->transport->end_reading(c->fd);
+}
+
+/* Writes what the socket takes. True: nothing is left to write. */
 static bool write_out(struct channel *c)
 {
-    while (!c->broken && buffer_size(&c->out)) {
+    while (buffer_size(&c->out)) {
         size_t count = buffer_size(&c->out);
         ssize_t n = c->transport->write(c->fd, buffer_begin(&c->out), count);
         if (n < 0 && errno == EINTR)
@@ -134,9 +172,7 @@ static bool write_out(struct channel *c)
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return false;
         if (n < 0) {
-            char how[128];
-            snprintf(how, sizeof how, "writing failed: %s", strerror(errno));
-            channel_break(c, closed_error(c, how));
+            go_mute(c, closed_errno(c, "writing", errno));
             return true;
         }
         c->bytes_out += (size_t)n;
@@ -155,14 +191,16 @@ static yoke_error *flush_task(void *arg)
     struct channel *c = arg;
     yoke_scope shield;
     yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
-    bool done = e != NULL;
-    while (!done && !c->closed) {
-        yoke_error *waited = poll_watch_writable(&c->watch);
-        done = waited != NULL || write_out(c);
-        yoke_error_free(waited);
-    }
-    if (!e)
+    if (!e) {
+        yoke_error *waited = NULL;
+        while (!waited && buffer_size(&c->out)) {
+            waited = poll_watch_writable(&c->watch);
+            if (!waited)
+                write_out(c);
+        }
+        yoke_error_free(waited); /* the watch is closed, since the channel is */
         e = yoke_scope_close(&shield, NULL);
+    }
     c->flushing = false;
     if (c->closed)
         free_channel(c);
@@ -171,7 +209,7 @@ static yoke_error *flush_task(void *arg)
 
 static void flush(struct channel *c)
 {
-    if (c->flushing || c->broken)
+    if (c->flushing || !buffer_size(&c->out))
         return;
     c->written_in_pass = c->scheduler->passes;
     /* The edge of a socket that takes more is remembered by the watch; it is stale before a write that finds
@@ -191,10 +229,20 @@ static void flush_hook(struct pass_hook *hook)
     flush(container_of(hook, struct channel, flush));
 }
 
+static bool can_send(const struct channel *c)
+{
+    return !c->broken && !c->closed && !c->mute;
+}
+
+static yoke_error *cannot_send(struct channel *c)
+{
+    return c->mute && !c->broken ? yoke_error_dup(c->mute) : channel_broken(c);
+}
+
 static yoke_error *queue_frame(struct channel *c, const struct msg *m)
 {
-    if (c->broken || c->closed)
-        return channel_broken(c);
+    if (!can_send(c))
+        return cannot_send(c);
     YOKE_TRY(msg_encode(&c->out, m, &c->limits));
     c->drained.set = false;
     c->frames_out++;
@@ -218,7 +266,7 @@ yoke_error *channel_send(struct channel *c, const struct msg *m)
     if (!task)
         return task_outside("channel_send");
     YOKE_TRY(task_operation(task));
-    while (buffer_size(&c->out) > CHANNEL_HIGH_WATER && !c->broken && !c->closed) {
+    while (buffer_size(&c->out) > CHANNEL_HIGH_WATER && can_send(c)) {
         if (task_has_news(task))
             return task_news(task);
         YOKE_TRY(wait_in(&c->senders, NULL));
@@ -228,11 +276,12 @@ yoke_error *channel_send(struct channel *c, const struct msg *m)
 
 yoke_error *channel_drain(struct channel *c)
 {
-    if (!c->flushing && !c->broken && !c->closed)
-        flush(c);
-    if (!buffer_size(&c->out) || c->broken)
-        return yoke_checkpoint();
-    return yoke_event_wait(&c->drained);
+    flush(c);
+    if (buffer_size(&c->out))
+        YOKE_TRY(yoke_event_wait(&c->drained));
+    else
+        YOKE_TRY(yoke_checkpoint());
+    return c->cut ? cannot_send(c) : NULL;
 }
 
 /* ---- receiving ---- */
@@ -242,20 +291,19 @@ static size_t frame_length(const uint8_t *header)
     return (size_t)header[0] | (size_t)header[1] << 8 | (size_t)header[2] << 16 | (size_t)header[3] << 24;
 }
 
-/* The number of bytes that the next frame still lacks; 0: it is whole. More at a time when little is known.
+/* Is the next frame there from end to end? A length over the limit is refused before any of it is waited for.
  */
-static yoke_error *bytes_lacking(struct channel *c, size_t *lacking)
+static yoke_error *look_for_frame(struct channel *c, bool *whole)
 {
     size_t have = buffer_size(&c->in);
-    if (have < HEADER_BYTES) {
-        *lacking = HEADER_BYTES - have;
+    *whole = false;
+    if (have < HEADER_BYTES)
         return NULL;
-    }
     size_t length = frame_length(buffer_begin(&c->in));
     if (length > c->limits.frame_bytes)
         return yoke_raise(&YOKE_PROTOCOL, "a frame of %zu bytes is over the limit of %zu", length,
                           c->limits.frame_bytes);
-    *lacking = have - HEADER_BYTES >= length ? 0 : length - (have - HEADER_BYTES);
+    *whole = have - HEADER_BYTES >= length;
     return NULL;
 }
 
@@ -265,7 +313,7 @@ static yoke_error *end_of_file(struct channel *c)
     c->ended_by_peer = true;
     if (!have)
         return closed_error(c, "the peer closed it");
-    char how[96];
+    char how[128];
     if (have < HEADER_BYTES)
         snprintf(how, sizeof how, "it ended in the middle of a frame's length: %zu of 4 bytes", have);
     else
@@ -274,10 +322,17 @@ static yoke_error *end_of_file(struct channel *c)
     return closed_error(c, how);
 }
 
+static yoke_error *fail(struct channel *c, yoke_error *e)
+{
+    channel_break(c, e);
+    return channel_broken(c);
+}
+
 /*
  * Reads once, as much as there is; waits when there is nothing. Memory grows with the bytes that came, not
  * with the length announced. A read that gave less than there was room for has emptied the socket (epoll(7)),
- * so the next begins with the wait: a system call less a message.
+ * so the next begins with the wait: a system call less a message. (On uds this holds as long as SO_PASSCRED
+ * is off: with it a read ends where another process' bytes begin, see unix(7).)
  */
 static yoke_error *read_more(struct channel *c)
 {
@@ -286,7 +341,7 @@ static yoke_error *read_more(struct channel *c)
         c->exhausted = false;
     }
     if (!buffer_reserve(&c->in, CHANNEL_READ_BYTES))
-        return yoke_raise(&YOKE_NO_MEMORY, "receiving from actor `%s`", c->peer.name);
+        return fail(c, yoke_raise(&YOKE_NO_MEMORY, "no memory for what it sends"));
     size_t room = c->in.capacity - c->in.end;
     ssize_t n = c->transport->read(c->fd, c->in.data + c->in.end, room);
     if (n > 0) {
@@ -296,25 +351,21 @@ static yoke_error *read_more(struct channel *c)
         return NULL;
     }
     if (n == 0)
-        return end_of_file(c);
+        return fail(c, end_of_file(c));
     if (errno == EINTR)
         return NULL;
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
         c->exhausted = true;
         return NULL;
     }
-    char how[128];
-    snprintf(how, sizeof how, "reading failed: %s", strerror(errno));
-    return closed_error(c, how);
+    return fail(c, closed_errno(c, "reading", errno));
 }
 
 static yoke_error *protocol_error(struct channel *c, yoke_error *cause)
 {
     yoke_log(YOKE_WARNING, "actor `%s` (pid %lld) broke the protocol, its channel is closed: %s",
              c->peer.name, (long long)c->peer_pid, yoke_error_message(cause));
-    yoke_error *e = closed_error(c, yoke_error_message(cause));
-    yoke_error_free(cause);
-    return e;
+    return fail(c, cause);
 }
 
 static yoke_error *receive(struct channel *c, struct msg *m)
@@ -326,11 +377,11 @@ static yoke_error *receive(struct channel *c, struct msg *m)
             buffer_shrink(&c->in, 4 * CHANNEL_READ_BYTES);
     }
     for (;;) {
-        size_t lacking = 0;
-        yoke_error *e = bytes_lacking(c, &lacking);
+        bool whole;
+        yoke_error *e = look_for_frame(c, &whole);
         if (e)
             return protocol_error(c, e);
-        if (!lacking)
+        if (whole)
             break;
         YOKE_TRY(read_more(c));
     }
@@ -348,18 +399,13 @@ yoke_error *channel_receive(struct channel *c, struct msg *m)
     yoke_task *task = task_here();
     if (!task)
         return task_outside("channel_receive");
+    YOKE_TRY(task_operation(task));
     if (c->broken || c->closed)
         return channel_broken(c);
-    YOKE_TRY(task_operation(task));
     yoke_error *e = receive(c, m);
-    if (!e)
-        return NULL;
-    if (c->broken) { /* broken or closed while we waited: that is the reason, not our woken wait */
-        yoke_error_free(e);
-        return channel_broken(c);
-    }
-    if (yoke_error_is_cancelled(e))
-        return e;
-    channel_break(c, e);
+    if (!e || !c->broken)
+        return e; /* a message; or the wait did not end well: cancelled, interrupted. The channel is as it was
+                   */
+    yoke_error_free(e); /* broken while we waited, or by what came: that is the reason */
     return channel_broken(c);
 }

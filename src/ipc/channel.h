@@ -10,7 +10,8 @@
  * Receiving. One task reads as much as there is and is handed message by message, decoded in place.
  *
  * A channel that broke stays broken: each later call returns an error of kind YOKE_TRANSPORT_CLOSED that
- * names the peer and the reason.
+ * names the peer and the reason. When the peer takes no more bytes only the sending ends at once: what it
+ * had sent is received first, then the channel breaks.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H
@@ -47,8 +48,11 @@ struct channel {
     yoke_event drained;
 
     yoke_error *broken;
+    yoke_error *mute; /* why nothing can be sent any more, while the rest of what came is still read */
+    bool cut;         /* frames that were sent did not reach the socket */
     bool closed, ended_by_peer;
-    uint64_t frames_in, frames_out, bytes_in, bytes_out;
+    uint64_t frames_in, frames_out; /* handed out; queued */
+    uint64_t bytes_in, bytes_out;   /* read; taken by the socket */
 };
 
 /* Takes `fd` (non-blocking; closed by channel_close, also when this fails). limits NULL: the defaults. */
@@ -63,12 +67,15 @@ YOKE_MUST_USE yoke_error *channel_post(struct channel *c, const struct msg *m);
  * YOKE_TRANSPORT_CLOSED with ended_by_peer set. Whatever breaks the protocol breaks the channel.
  */
 YOKE_MUST_USE yoke_error *channel_receive(struct channel *c, struct msg *m);
-/* Breaks the channel for `e` (ownership passes): waiting senders and the receiver are woken with it. The
- * first reason stays. */
+/* Breaks the channel for `e` (ownership passes; of another kind: it becomes the cause of one of kind
+ * YOKE_TRANSPORT_CLOSED): waiting senders and the receiver are woken with it, what was queued is not sent any
+ * more. The first reason stays. */
 void channel_break(struct channel *c, yoke_error *e);
-/* Waits till all that was sent has gone to the socket. Checkpoint. */
+/* Waits till all that was sent has gone to the socket; YOKE_TRANSPORT_CLOSED if some of it never will.
+ * Checkpoint. */
 YOKE_MUST_USE yoke_error *channel_drain(struct channel *c);
-/* Closes the descriptor; NULL is fine. The struct must have no task in a call of it but the channel's own. */
+/* Closes the descriptor; what was not drained is lost; NULL is fine. The struct must have no task in a call
+ * of it but the channel's own. */
 void channel_close(struct channel *c);
 /* The error for a call on the broken channel; a copy. */
 yoke_error *channel_broken(struct channel *c);

@@ -14,8 +14,9 @@ struct transport {
      * with ECONNRESET or EPIPE. */
     ssize_t (*read)(int fd, void *bytes, size_t room);
     ssize_t (*write)(int fd, const void *bytes, size_t count);
-    /* Tells the peer that nothing more comes; its read gives 0 after what was sent. */
-    void (*end)(int fd);
+    /* Nothing more is wanted from the peer: a read gives what has come already, and then 0, also to whoever
+     * waits for the descriptor. */
+    void (*end_reading)(int fd);
 };
 
 extern const struct transport transport_uds;

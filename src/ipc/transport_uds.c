@@ -20,9 +20,9 @@ static ssize_t uds_write(int fd, const void *bytes, size_t count)
     return send(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void uds_end(int fd)
+static void uds_end_reading(int fd)
 {
-    shutdown(fd, SHUT_WR);
+    shutdown(fd, SHUT_RD);
 }
 
 const struct transport transport_uds = {
@@ -30,5 +30,5 @@ const struct transport transport_uds = {
     .pair = uds_pair,
     .read = uds_read,
     .write = uds_write,
-    .end = uds_end,
+    .end_reading = uds_end_reading,
 };
