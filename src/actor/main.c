@@ -44,7 +44,7 @@ static yoke_error *meet_parent(struct child_run *run, struct channel **channel)
     yoke_uid uid;
     fcntl(SPAWN_CHANNEL_FD, F_SETFD, FD_CLOEXEC);
     YOKE_TRY(channel_open(channel, SPAWN_CHANNEL_FD, &transport_uds, NULL));
-    yoke_error *e = handshake_child(*channel, &uid);
+    yoke_error *e = handshake_child(*channel, &uid, HANDSHAKE_BOUND);
     if (!e) {
         a->uid = uid;
         char comm[16];

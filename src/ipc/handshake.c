@@ -16,7 +16,7 @@ static yoke_error *send_aid(struct channel *c, const struct identity *self, cons
 {
     struct buffer extra = BUFFER_EMPTY;
     aid_extra item = {WIRE_VERSION, child ? child->name : "", child ? child->uuid : ""};
-    YOKE_TRY(record_encode(&extra, &yoke_record_aid_extra, &item, "yoke"));
+    yoke_error *e = record_encode(&extra, &yoke_record_aid_extra, &item, "yoke");
     struct msg m = {
         .type = MSG_AID,
         .aid =
@@ -29,7 +29,8 @@ static yoke_error *send_aid(struct channel *c, const struct identity *self, cons
                 .yoke = {buffer_begin(&extra), buffer_size(&extra)},
             },
     };
-    yoke_error *e = channel_post(c, &m);
+    if (!e)
+        e = channel_post(c, &m);
     buffer_free(&extra);
     return e;
 }
@@ -39,27 +40,31 @@ static yoke_error *send_aid(struct channel *c, const struct identity *self, cons
 static yoke_error *receive_aid(struct channel *c, aid_extra *extra)
 {
     struct msg m;
+    yoke_uid peer;
     memset(extra, 0, sizeof *extra);
     YOKE_TRY(channel_receive(c, &m));
     yoke_error *e = NULL;
     if (m.type != MSG_AID)
         e = yoke_raise(&YOKE_PROTOCOL, "the first message is a %s and not an Aid", msg_type_name(m.type));
     if (!e)
-        e = uid_from_view(&c->peer, m.aid.uid);
-    c->peer_pid = m.type == MSG_AID && m.aid.has_pid ? m.aid.pid : 0;
-    c->peer_is_yoke = m.type == MSG_AID && m.aid.yoke.data != NULL;
-    if (!e && c->peer_is_yoke)
+        e = uid_from_view(&peer, m.aid.uid);
+    if (!e && m.aid.yoke.data)
         e = record_decode(&yoke_record_aid_extra, m.aid.yoke.data, m.aid.yoke.size, "Aid.yoke", extra);
-    if (!e)
-        return NULL;
-    channel_break(c, yoke_error_dup(e));
-    return e;
+    if (e) {
+        channel_break(c, yoke_error_dup(e));
+        return e;
+    }
+    c->peer = peer;
+    c->peer_pid = m.aid.has_pid ? m.aid.pid : 0;
+    c->peer_is_yoke = m.aid.yoke.data != NULL;
+    return NULL;
 }
 
-static yoke_error *bounded(struct channel *c, yoke_error *(*dialog)(struct channel *c, void *arg), void *arg)
+static yoke_error *bounded(struct channel *c, yoke_error *(*dialog)(struct channel *c, void *arg), void *arg,
+                           int64_t bound)
 {
     yoke_scope s;
-    YOKE_TRY(yoke_fail_after(&s, HANDSHAKE_BOUND));
+    YOKE_TRY(yoke_fail_after(&s, bound));
     return yoke_scope_close(&s, dialog(c, arg));
 }
 
@@ -85,10 +90,11 @@ static yoke_error *parent_dialog(struct channel *c, void *arg)
     return e;
 }
 
-yoke_error *handshake_parent(struct channel *c, const struct identity *self, const yoke_uid *child)
+yoke_error *handshake_parent(struct channel *c, const struct identity *self, const yoke_uid *child,
+                             int64_t bound)
 {
     struct parent_side side = {self, child};
-    return bounded(c, parent_dialog, &side);
+    return bounded(c, parent_dialog, &side, bound);
 }
 
 /* ---- a child's ---- */
@@ -113,7 +119,7 @@ static yoke_error *child_dialog(struct channel *c, void *arg)
     return send_aid(c, &(struct identity){*self, false}, NULL);
 }
 
-yoke_error *handshake_child(struct channel *c, yoke_uid *self)
+yoke_error *handshake_child(struct channel *c, yoke_uid *self, int64_t bound)
 {
-    return bounded(c, child_dialog, self);
+    return bounded(c, child_dialog, self, bound);
 }

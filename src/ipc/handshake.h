@@ -8,7 +8,7 @@
 
 #include "ipc/channel.h"
 
-#define HANDSHAKE_BOUND YOKE_S(10)
+#define HANDSHAKE_BOUND YOKE_S(10) /* where nothing else is asked for */
 
 /* Who we are towards this peer. */
 struct identity {
@@ -16,11 +16,14 @@ struct identity {
     bool is_registrar;
 };
 
-/* Checkpoints, bounded by HANDSHAKE_BOUND (YOKE_TOO_SLOW). On success the channel's peer fields are set. */
+/*
+ * Checkpoints. Not done within `bound` ns: YOKE_TOO_SLOW. A peer that says anything but a fitting Aid first:
+ * YOKE_PROTOCOL, and the channel is broken. On success the channel's peer fields are set.
+ */
 /* A parent's: names the child, and takes back the same name. */
 YOKE_MUST_USE yoke_error *handshake_parent(struct channel *c, const struct identity *self,
-                                           const yoke_uid *child);
+                                           const yoke_uid *child, int64_t bound);
 /* A child's: learns its own name. */
-YOKE_MUST_USE yoke_error *handshake_child(struct channel *c, yoke_uid *self);
+YOKE_MUST_USE yoke_error *handshake_child(struct channel *c, yoke_uid *self, int64_t bound);
 
 #endif
