@@ -33,9 +33,16 @@ switch_stack:
     stmxcsr (%rsp)
     fnstcw 4(%rsp)
     movq %rsp, (%rdi)
+    movq %rsp, %rax
     movq (%rsi), %rsp
-    ldmxcsr (%rsp)
-    fldcw 4(%rsp)
+    /* Loading a control word costs more than seeing that it is the same, as it nearly always is. */
+    movl (%rsp), %ecx
+    cmpl %ecx, (%rax)
+    jne 2f
+1:  movzwl 4(%rsp), %ecx
+    cmpw %cx, 4(%rax)
+    jne 3f
+4:  .cfi_remember_state
     addq $8, %rsp
     .cfi_adjust_cfa_offset -8
     popq %r15
@@ -56,7 +63,16 @@ switch_stack:
     popq %rbp
     .cfi_adjust_cfa_offset -8
     .cfi_restore rbp
-    ret
+    /* Not ret: the processor would foretell the return of the stack that was left, wrongly each time. */
+    popq %rcx
+    .cfi_adjust_cfa_offset -8
+    .cfi_register rip, rcx
+    jmpq *%rcx
+    .cfi_restore_state
+2:  ldmxcsr (%rsp)
+    jmp 1b
+3:  fldcw 4(%rsp)
+    jmp 4b
     .cfi_endproc
     .size switch_stack, .-switch_stack
 

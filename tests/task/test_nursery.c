@@ -594,7 +594,7 @@ static void test_nurs_22_a_hundred_thousand_children(void **state)
     count = 1000;
 #endif
 #endif
-    if (getenv("VALGRIND_LIB") || getenv("YOKE_SLOW"))
+    if (RUNNING_ON_VALGRIND)
         count = 1000;
     yoke_run_options small = {.stack_bytes = 16 << 10};
     assert_success(yoke_run(many_children, &count, &small));

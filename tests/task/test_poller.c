@@ -241,7 +241,9 @@ static yoke_error *many_numbers(void *arg)
     settle();
     for (int i = 0; i < count; i += 2)
         CHECK(write(fds[i][1], "x", 1) == 1);
-    YOKE_TRY(yoke_sleep(YOKE_MS(50)));
+    for (int i = 0, tries = 0; i < count; i += 2)
+        for (; !waits[i].done && tries < 1000; tries++)
+            YOKE_TRY(yoke_sleep(YOKE_MS(10)));
     for (int i = 0; i < count; i++)
         CHECK(waits[i].done == (i % 2 == 0) && !waits[i].outcome);
     for (int i = 0; i < count; i++) {

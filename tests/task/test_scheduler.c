@@ -242,11 +242,12 @@ static yoke_error *record_steps(void *arg)
 
 static yoke_error *two_recorders(void *arg)
 {
+    static char a[] = "a", b[] = "b";
     yoke_nursery n;
     YOKE_TRY(yoke_nursery_open(&n));
-    yoke_error *e = yoke_spawn(&n, record_steps, (char[]){"a"});
+    yoke_error *e = yoke_spawn(&n, record_steps, a);
     if (!e)
-        e = yoke_spawn(&n, record_steps, (char[]){"b"});
+        e = yoke_spawn(&n, record_steps, b);
     return yoke_nursery_close(&n, e);
 }
 
@@ -312,7 +313,7 @@ static yoke_error *to_write(struct kit *k)
 static yoke_error *to_wait_ended(struct kit *k)
 {
     int status;
-    return yoke_process_wait(k->ended, &status);
+    return k->ended ? yoke_process_wait(k->ended, &status) : yoke_checkpoint();
 }
 static yoke_error *to_sleep_forever(struct kit *k)
 {
@@ -385,6 +386,8 @@ static yoke_error *kit_open(struct kit *k)
     k->silent = fds[0];
     dup3(fds[1], 200, O_CLOEXEC);
     close(fds[1]);
+    if (RUNNING_ON_VALGRIND) /* knows no pidfd_open */
+        return NULL;
     YOKE_TRY(yoke_process_open(&k->ended, ARGV("true"), NULL));
     int status;
     return yoke_process_wait(k->ended, &status);
@@ -561,7 +564,7 @@ static yoke_error *no_checkpoints(struct kit *k)
         if (!e && i < 3)
             e = yoke_spawn(&n, do_nothing, NULL);
         yoke_error_free(yoke_raise(&YOKE_NOT_FOUND, "no matter"));
-        if (!e)
+        if (!e && k->ended)
             e = yoke_process_signal(k->ended, SIGTERM);
     }
     if (turns != before && !e)

@@ -162,7 +162,7 @@ static void test_task_08_stacks_are_reused(void **state)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
     count = 20000;
 #endif
-    if (getenv("VALGRIND_LIB") || getenv("YOKE_SLOW"))
+    if (RUNNING_ON_VALGRIND)
         count = 2000;
     assert_success(yoke_run(spawn_and_join_often, &count, NULL));
 }
