@@ -217,8 +217,8 @@ static yoke_error *employ(void *arg)
         }
         m->stopped = yoke_error_is_cancelled(e);
         if (death_in(e))
-            yoke_error_note(e, "%s had %zu unfinished chunks; with --retry they are counted by another one",
-                            m->name, m->sent_count);
+            yoke_error_note(e, "hint: with --retry=N another worker counts its %zu unfinished chunks",
+                            m->sent_count);
         return e;
     }
 }

@@ -123,25 +123,46 @@ void words_free(struct words *w)
     *w = (struct words){.items = NULL};
 }
 
+/* What decides the order of most pairs, side by side: sorting millions of words must not look into the arena
+ * for each comparison. */
+struct rank {
+    uint64_t count, begin; /* of the text, so that numbers compare as words do */
+    uint32_t id;
+};
+
 static int most_frequent_first(const void *left, const void *right, void *items)
 {
-    const struct word *a = (const struct word *)items + *(const uint32_t *)left;
-    const struct word *b = (const struct word *)items + *(const uint32_t *)right;
+    const struct rank *a = left, *b = right;
     if (a->count != b->count)
         return a->count < b->count ? 1 : -1;
-    size_t shorter = a->length < b->length ? a->length : b->length;
-    int order = memcmp(a->text, b->text, shorter);
-    return order ? order : (a->length > b->length) - (a->length < b->length);
+    if (a->begin != b->begin)
+        return a->begin < b->begin ? -1 : 1;
+    const struct word *x = (const struct word *)items + a->id, *y = (const struct word *)items + b->id;
+    int order = memcmp(x->text, y->text, x->length < y->length ? x->length : y->length);
+    return order ? order : (x->length > y->length) - (x->length < y->length);
+}
+
+static void fill_ranks(const struct words *w, struct rank *ranks)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        const struct word *word = &w->items[i];
+        size_t length = word->length < KEY_LETTERS ? word->length : KEY_LETTERS;
+        uint64_t begin = __builtin_bswap64(letters_load(word->text, length, false));
+        ranks[i] = (struct rank){word->count, begin, (uint32_t)i};
+    }
 }
 
 uint32_t *words_sorted(const struct words *w)
 {
-    uint32_t *ids = calloc(w->count + 1, sizeof *ids);
-    if (!ids)
-        return NULL;
-    for (size_t i = 0; i < w->count; i++)
-        ids[i] = (uint32_t)i;
-    qsort_r(ids, w->count, sizeof *ids, most_frequent_first, w->items);
+    struct rank *ranks = calloc(w->count + 1, sizeof *ranks);
+    uint32_t *ids = ranks ? calloc(w->count + 1, sizeof *ids) : NULL;
+    if (ids) {
+        fill_ranks(w, ranks);
+        qsort_r(ranks, w->count, sizeof *ranks, most_frequent_first, w->items);
+        for (size_t i = 0; i < w->count; i++)
+            ids[i] = ranks[i].id;
+    }
+    free(ranks);
     return ids;
 }
 

@@ -322,14 +322,15 @@ static void test_order(void **state)
     struct tally tally = {.total = 0};
     struct counter counter = {.touched = NULL};
     struct vocabulary vocabulary = {NULL, 0, 0};
-    char text[64] = "b a ab b c c abc aa";
+    char text[64] = "b a ab b c c abc aa sameletterb sameletters sameletter";
     assert_success(counter_feed(&counter, (uint8_t *)text, strlen(text)));
     assert_success(counter_end(&counter));
     hand_over(&counter, &tally, &vocabulary);
     uint32_t *order = words_sorted(&tally.words);
-    static const char *const expected[] = {"b", "c", "a", "aa", "ab", "abc"};
-    assert_int_equal(tally.words.count, 6);
-    for (size_t i = 0; i < 6; i++) {
+    static const char *const expected[] = {"b",   "c",          "a",           "aa",         "ab",
+                                           "abc", "sameletter", "sameletterb", "sameletters"};
+    assert_int_equal(tally.words.count, 9);
+    for (size_t i = 0; i < 9; i++) {
         const struct word *word = &tally.words.items[order[i]];
         assert_int_equal(word->length, strlen(expected[i]));
         assert_memory_equal(word->text, expected[i], word->length);
