@@ -144,6 +144,7 @@ typedef struct yoke_actor_options {
  * Opens an actor nursery in the calling task; the body is inside of a scope of the nursery, which is
  * cancelled when a child fails. The first one in a process opens the runtime too. options NULL: defaults.
  */
+/* yoke_actors_open(actors, options) */
 #define yoke_actors_open(...) yoke_actors_open_at(__FILE__, __LINE__, __VA_ARGS__)
 YOKE_MUST_USE yoke_error *yoke_actors_open_at(const char *file, int line, yoke_actors **actors,
                                               const yoke_actors_options *options);
@@ -182,6 +183,7 @@ bool yoke_portal_is_connected(const yoke_portal *portal);
  * (yoke_record_free, or the record's own free function). Checkpoint: when the wait is cancelled the far task
  * is asked to cancel as well. YOKE_REMOTE: it failed; YOKE_TRANSPORT_CLOSED: the peer is gone.
  */
+/* yoke_call(portal, endpoint, args, result) */
 #define yoke_call(...) yoke_call_at(__FILE__, __LINE__, __VA_ARGS__)
 YOKE_MUST_USE yoke_error *yoke_call_at(const char *file, int line, yoke_portal *portal, const char *endpoint,
                                        const void *args, void *result);
@@ -198,6 +200,7 @@ YOKE_MUST_USE yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t 
  * (yoke_context_started). The body is inside of the context's scope: when the far task fails, the body's
  * blocking calls return YOKE_CANCELLED and close returns the far error.
  */
+/* yoke_context_open(portal, ctx, endpoint, args, started) */
 #define yoke_context_open(...) yoke_context_open_at(__FILE__, __LINE__, __VA_ARGS__)
 YOKE_MUST_USE yoke_error *yoke_context_open_at(const char *file, int line, yoke_portal *portal,
                                                yoke_context **ctx, const char *endpoint, const void *args,
