@@ -94,26 +94,29 @@ void yoke_module_register(yoke_module *module);
         yoke_module_register(&yoke_module_##module_name##_);                                                 \
     }
 
+/* clang-format off */
 /* The conditional lets the compiler compare the function's type with the records' before it is cast. */
 #define YOKE_CALL(fn, args_type, result_type)                                                                \
     {                                                                                                        \
-#fn, YOKE_ENDPOINT_CALL, &yoke_record_##args_type, &yoke_record_none, &yoke_record_##result_type,    \
+        #fn, YOKE_ENDPOINT_CALL, &yoke_record_##args_type, &yoke_record_none, &yoke_record_##result_type,    \
             NULL, NULL,                                                                                      \
             (yoke_error * (*)(const void *, void *))(                                                        \
-                1 ? (fn) : (yoke_error * (*)(const yoke_type_##args_type *, yoke_type_##result_type *))0),   \
+                1 ? (fn)                                                                                     \
+                  : (yoke_error * (*)(const yoke_type_##args_type *, yoke_type_##result_type *))0),          \
             NULL                                                                                             \
     }
 #define YOKE_CONTEXT(fn, args_type, started_type, result_type)                                               \
     YOKE_CONTEXT_STREAM(fn, args_type, started_type, result_type, any, any)
 #define YOKE_CONTEXT_STREAM(fn, args_type, started_type, result_type, down_type, up_type)                    \
     {                                                                                                        \
-#fn, YOKE_ENDPOINT_CONTEXT, &yoke_record_##args_type, &yoke_record_##started_type,                   \
+        #fn, YOKE_ENDPOINT_CONTEXT, &yoke_record_##args_type, &yoke_record_##started_type,                   \
             &yoke_record_##result_type, &yoke_record_##down_type, &yoke_record_##up_type, NULL,              \
             (yoke_error * (*)(yoke_context *, const void *, void *))(                                        \
                 1 ? (fn)                                                                                     \
-                  : (yoke_error *                                                                            \
-                     (*)(yoke_context *, const yoke_type_##args_type *, yoke_type_##result_type *))0)        \
+                  : (yoke_error * (*)(yoke_context *, const yoke_type_##args_type *,                         \
+                                      yoke_type_##result_type *))0)                                          \
     }
+/* clang-format on */
 
 /* ---- actor nurseries ------------------------------------------------------------------------------ */
 
@@ -142,7 +145,8 @@ typedef struct yoke_actor_options {
 
 /*
  * Opens an actor nursery in the calling task; the body is inside of a scope of the nursery, which is
- * cancelled when a child fails. The first one in a process opens the runtime too. options NULL: defaults.
+ * cancelled when a child fails. options NULL: defaults. YOKE_NO_RUNTIME: the program was not started by
+ * YOKE_MAIN.
  */
 /* yoke_actors_open(actors, options) */
 #define yoke_actors_open(...) yoke_actors_open_at(__FILE__, __LINE__, __VA_ARGS__)
