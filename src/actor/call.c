@@ -48,9 +48,10 @@ yoke_error *yoke_call_at(const char *file, int line, yoke_portal *portal, const 
     if (result)
         memset(result, 0, ep->result->size);
     struct buffer kwargs = BUFFER_EMPTY;
-    YOKE_TRY(record_encode_args(&kwargs, ep->args, args));
     struct yoke_context *ctx;
-    yoke_error *e = context_new(&ctx, portal->peer, endpoint, true);
+    yoke_error *e = record_encode_args(&kwargs, ep->args, args);
+    if (!e)
+        e = context_new(&ctx, portal->peer, endpoint, true);
     if (!e) {
         ctx->endpoint = ep;
         ctx->file = file;

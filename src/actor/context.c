@@ -475,9 +475,10 @@ yoke_error *yoke_context_open_at(const char *file, int line, yoke_portal *portal
     if (ep->type != YOKE_ENDPOINT_CONTEXT)
         return yoke_raise_at(file, line, "", &YOKE_USAGE, "`%s` is a call: yoke_call is for those", endpoint);
     struct buffer kwargs = BUFFER_EMPTY;
-    YOKE_TRY(record_encode_args(&kwargs, ep->args, args));
     struct yoke_context *ctx;
-    yoke_error *e = context_new(&ctx, portal->peer, endpoint, false);
+    yoke_error *e = record_encode_args(&kwargs, ep->args, args);
+    if (!e)
+        e = context_new(&ctx, portal->peer, endpoint, false);
     if (e) {
         buffer_free(&kwargs);
         return e;
@@ -626,11 +627,12 @@ yoke_error *yoke_context_started(yoke_context *ctx, const void *value)
     if (ctx->is_call || ctx->state != DIALOG_SERVED)
         return yoke_raise(&YOKE_USAGE, "yoke_context_started was called before in `%s`", ctx->name);
     struct buffer payload = BUFFER_EMPTY;
-    YOKE_TRY(record_encode(&payload, ctx->endpoint->started, value, "started"));
-    struct msg m = {.type = MSG_STARTED,
-                    .cid = text_view(ctx->cid),
-                    .pld = {buffer_begin(&payload), buffer_size(&payload)}};
-    yoke_error *e = channel_send(ctx->peer->channel, &m);
+    yoke_error *e = record_encode(&payload, ctx->endpoint->started, value, "started");
+    if (!e)
+        e = channel_send(ctx->peer->channel,
+                         &(struct msg){.type = MSG_STARTED,
+                                       .cid = text_view(ctx->cid),
+                                       .pld = {buffer_begin(&payload), buffer_size(&payload)}});
     buffer_free(&payload);
     if (!e)
         ctx->state = DIALOG_SERVED_OPEN;

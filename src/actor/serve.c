@@ -51,11 +51,12 @@ static yoke_error *post_result(struct yoke_context *ctx, const void *result)
     if (!ctx->is_call && ctx->state == DIALOG_SERVED)
         return yoke_raise(&YOKE_USAGE, "`%s` returned without calling yoke_context_started", ctx->name);
     struct buffer payload = BUFFER_EMPTY;
-    YOKE_TRY(record_encode(&payload, ctx->endpoint->result, result, "result"));
-    struct msg m = {.type = MSG_RETURN,
-                    .cid = text_view(ctx->cid),
-                    .pld = {buffer_begin(&payload), buffer_size(&payload)}};
-    yoke_error *e = channel_post(ctx->peer->channel, &m);
+    yoke_error *e = record_encode(&payload, ctx->endpoint->result, result, "result");
+    if (!e)
+        e = channel_post(ctx->peer->channel,
+                         &(struct msg){.type = MSG_RETURN,
+                                       .cid = text_view(ctx->cid),
+                                       .pld = {buffer_begin(&payload), buffer_size(&payload)}});
     buffer_free(&payload);
     return e;
 }

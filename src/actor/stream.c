@@ -66,11 +66,12 @@ yoke_error *yoke_send(yoke_stream *stream, const void *item)
     struct yoke_context *ctx = context_of(stream);
     YOKE_TRY(send_refused(ctx));
     struct buffer payload = BUFFER_EMPTY;
-    YOKE_TRY(record_encode(&payload, sent_record(ctx), item, "item"));
-    struct msg m = {.type = MSG_YIELD,
-                    .cid = text_view(ctx->cid),
-                    .pld = {buffer_begin(&payload), buffer_size(&payload)}};
-    yoke_error *e = channel_send(ctx->peer->channel, &m);
+    yoke_error *e = record_encode(&payload, sent_record(ctx), item, "item");
+    if (!e)
+        e = channel_send(ctx->peer->channel,
+                         &(struct msg){.type = MSG_YIELD,
+                                       .cid = text_view(ctx->cid),
+                                       .pld = {buffer_begin(&payload), buffer_size(&payload)}});
     buffer_free(&payload);
     return e;
 }
