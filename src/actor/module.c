@@ -120,11 +120,19 @@ yoke_error *module_parse(const char *names, const char ***out)
     return NULL;
 }
 
+/* No blank and no control character. */
+static bool is_plain(const char *name)
+{
+    while ((unsigned char)*name > ' ' && *name != 0x7f)
+        name++;
+    return *name == '\0';
+}
+
 yoke_error *module_resolve(const char *endpoint, struct text_view *module, const yoke_endpoint **out)
 {
     const char *colon = endpoint ? strchr(endpoint, ':') : NULL;
     size_t size = endpoint ? strnlen(endpoint, 256) : 0;
-    if (!colon || colon == endpoint || !colon[1] || size > 255 || strpbrk(endpoint, " \t\n\r"))
+    if (!colon || colon == endpoint || !colon[1] || size > 255 || !is_plain(endpoint))
         return yoke_raise(&YOKE_USAGE, "`%.*s` names no endpoint: it has the form module:function", (int)size,
                           endpoint ? endpoint : "");
     *module = (struct text_view){endpoint, (size_t)(colon - endpoint)};
