@@ -7,8 +7,9 @@
 
 #include <string.h>
 
-/* What a peer may leave unread of the runtime's answers before its channel is given up. */
-#define UNREAD_ANSWERS_BYTES ((size_t)64 << 20)
+/* What a peer may leave unread of the runtime's answers before its channel is given up: beside one message of
+ * the application's, which may be of 64 MiB. */
+#define UNREAD_ANSWERS_BYTES ((size_t)128 << 20)
 
 /* ---- life ---- */
 
