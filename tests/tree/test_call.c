@@ -58,6 +58,8 @@ static yoke_error *spoil(const yoke_type_none *args, named *result)
 }
 static yoke_error *unbox(const box *args, yoke_type_any *result)
 {
+    if (!args->value.size)
+        return NULL;
     result->data = malloc(args->value.size);
     memcpy(result->data, args->value.data, args->value.size);
     result->size = args->value.size;
@@ -69,7 +71,8 @@ static yoke_error *linked(yoke_context *ctx, const yoke_type_none *args, yoke_ty
 }
 YOKE_MODULE(ends, YOKE_CALL(add, pair, i64), YOKE_CALL(doze, nap, none), YOKE_CALL(runs, none, u64),
             YOKE_CALL(cancelled, none, u64), YOKE_CALL(refuse, named, none), YOKE_CALL(copy, blob, blob),
-            YOKE_CALL(spoil, none, named), YOKE_CALL(unbox, box, any), YOKE_CONTEXT(linked, none, none, none));
+            YOKE_CALL(spoil, none, named), YOKE_CALL(unbox, box, any),
+            YOKE_CONTEXT(linked, none, none, none));
 YOKE_MODULE(other, YOKE_CALL(add, pair, i64));
 
 /* ---- values ---- */
@@ -122,7 +125,7 @@ static yoke_error *call_slow(void *arg)
 {
     struct scene *s = arg;
     YOKE_TRY(yoke_call(s->portal, "ends:doze", &(nap){YOKE_S(1)}, NULL));
-    s->arg = "slow";
+    s->arg = s; /* it has returned */
     return NULL;
 }
 static yoke_error *call_fast(struct scene *s)
@@ -196,8 +199,10 @@ static void test_type_07_any(void **state)
 static yoke_error *call_unexposed(struct scene *s)
 {
     int64_t sum;
-    EXPECT_REMOTE(yoke_call(s->portal, "other:add", &(pair){1, 2}, &sum), &YOKE_MODULE_NOT_EXPOSED, "`other`");
-    EXPECT_REMOTE(yoke_call(s->portal, "other:add", &(pair){1, 2}, &sum), &YOKE_MODULE_NOT_EXPOSED, "tree, ends");
+    EXPECT_REMOTE(yoke_call(s->portal, "other:add", &(pair){1, 2}, &sum), &YOKE_MODULE_NOT_EXPOSED,
+                  "`other`");
+    EXPECT_REMOTE(yoke_call(s->portal, "other:add", &(pair){1, 2}, &sum), &YOKE_MODULE_NOT_EXPOSED,
+                  "tree, ends");
     return call_add(s);
 }
 static void test_rpc_04_module_not_exposed(void **state)
@@ -266,8 +271,8 @@ static yoke_error *call_mistyped(struct scene *s)
                   "args.b: missing");
     EXPECT_REMOTE(call_raw(p, "ends", "add", &yoke_record_pair_long, &(pair_long){1, 2, 3}), &YOKE_MSG_TYPE,
                   "args.c: unknown");
-    EXPECT_REMOTE(call_raw(p, "ends", "add", &yoke_record_pair_wrong, &(pair_wrong){1, "two"}), &YOKE_MSG_TYPE,
-                  "args.b: expected");
+    EXPECT_REMOTE(call_raw(p, "ends", "add", &yoke_record_pair_wrong, &(pair_wrong){1, "two"}),
+                  &YOKE_MSG_TYPE, "args.b: expected");
     uint64_t count;
     YOKE_TRY(yoke_call(p, "ends:runs", NULL, &count));
     CHECK(count == 0);
@@ -484,6 +489,7 @@ TREE_MAIN(TEST(test_rpc_01_call_returns_the_value), TEST(test_rpc_02_many_calls_
           TEST(test_rpc_05_no_such_endpoint), TEST(test_rpc_06_no_modules), TEST(test_rpc_07_wrong_arguments),
           TEST(test_rpc_08_error_is_relayed), TEST(test_rpc_09_the_runtime_is_closed),
           TEST(test_rpc_10_a_caller_with_another_name), TEST(test_rpc_11_call_on_a_closed_portal),
-          TEST(test_rpc_12_the_caller_is_cancelled), TEST(test_rpc_19_void_results), TEST(test_rpc_20_an_id_in_use),
-          TEST(test_type_07_any), TEST(test_call_wrong_result_is_found_in_the_child), TEST(test_portal_12_bad_names),
+          TEST(test_rpc_12_the_caller_is_cancelled), TEST(test_rpc_19_void_results),
+          TEST(test_rpc_20_an_id_in_use), TEST(test_type_07_any),
+          TEST(test_call_wrong_result_is_found_in_the_child), TEST(test_portal_12_bad_names),
           TEST(test_call_of_a_context_and_context_of_a_call), TEST(test_call_sizes))

@@ -5,8 +5,8 @@
  *     TREE_MAIN(TEST(test_x), TEST(test_y))
  *
  * A test runs a body as the app of a root in this process (tree_run), in the simplest case with one child of
- * the test's modules (tree_with_child). A body runs on a task's stack, where cmocka's asserts can't be used: it
- * returns errors, and CHECK makes one. The backend is the environment's YOKE_BACKEND.
+ * the test's modules (tree_with_child). A body runs on a task's stack, where cmocka's asserts can't be used:
+ * it returns errors, and CHECK makes one. The backend is the environment's YOKE_BACKEND.
  *
  * After each test, beside the harness's checks: no process of the test's trees is left anywhere.
  */
@@ -124,6 +124,11 @@ static int tree_main(tree_body body, void *arg, bool tell)
     tree_root.error = NULL;
     tree_root.tell = tell;
     return yoke_main(1, argv, tree_app);
+}
+
+TREE_UNUSED static yoke_error *tree_nothing(void *arg)
+{
+    return NULL;
 }
 
 /* Runs `body` as the app of a root; returns the body's error. */
@@ -295,6 +300,8 @@ static int tree_after(void **state)
         tree_root.program = argv[0];                                                                         \
         snprintf(tree_mark, sizeof tree_mark, "YOKE_TEST_TREE=%d", (int)getpid());                           \
         putenv(tree_mark);                                                                                   \
+        if (tree_main(tree_nothing, NULL, false))                                                            \
+            return 99; /* what the first root of a process sets up stays */                                  \
         return cmocka_run_group_tests(tests, NULL, NULL);                                                    \
     }
 
