@@ -7,7 +7,7 @@
 
 #include <yoke.h>
 
-#include <stdlib.h>
+#include <unistd.h>
 
 static yoke_error *list_files(struct files *files, const struct options *options)
 {
@@ -74,7 +74,9 @@ static yoke_error *app(int argc, char **argv)
         break;
     case OPTIONS_BAD:
         options_free(&options);
-        exit(2); /* all has been said, in the form of GNU programs; no actor has been started */
+        /* All was said on stderr, as GNU programs do, and nothing was started: the library has nothing to
+         * add. */
+        _exit(2);
     }
     options_free(&options);
     if (yoke_error_find(e, &WORDCOUNT_INPUT))
