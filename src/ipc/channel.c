@@ -161,7 +161,8 @@ static void go_mute(struct channel *c, yoke_error *e)
     c->transport->end_reading(c->fd);
 }
 
-/* Writes what the socket takes. True: nothing is left to write. */
+/* Writes till nothing is left (true) or the socket says that it is full: only then does its next edge come.
+ */
 static bool write_out(struct channel *c)
 {
     while (buffer_size(&c->out)) {
@@ -178,8 +179,6 @@ static bool write_out(struct channel *c)
         c->bytes_out += (size_t)n;
         buffer_consume(&c->out, (size_t)n);
         wake_senders(c);
-        if ((size_t)n < count)
-            return false; /* less than asked: the socket is full, and its next edge will come */
     }
     buffer_shrink(&c->out, 4 * CHANNEL_READ_BYTES);
     return true;

@@ -18,7 +18,8 @@ struct identity {
 
 /*
  * Checkpoints. Not done within `bound` ns: YOKE_TOO_SLOW. A peer that says anything but a fitting Aid first:
- * YOKE_PROTOCOL, and the channel is broken. On success the channel's peer fields are set.
+ * YOKE_PROTOCOL, YOKE_MSG_TYPE (our key in it), or YOKE_TRANSPORT_CLOSED (no message at all), and the channel
+ * is broken. On success the channel's peer fields are set.
  */
 /* A parent's: names the child, and takes back the same name. */
 YOKE_MUST_USE yoke_error *handshake_parent(struct channel *c, const struct identity *self,
