@@ -19,14 +19,18 @@ setup:
 	@tools/setup
 
 $(BUILD)/build.ninja: | setup
-	@test -f $@ || meson setup $(BUILD) $(MESON_OPTIONS)
+	@test -f $@ || { echo "Configuring $(BUILD)/"; meson setup $(BUILD) $(MESON_OPTIONS) >$(BUILD).log 2>&1 && rm $(BUILD).log; } || \
+	    { cat $(BUILD).log; exit 1; }
 
-demo: $(BUILD)/build.ninja
+# Says that it builds only when there is something to build.
+build-all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) -n | grep -q 'no work to do' || echo "Building (up to a minute)"
 	@ninja -C $(BUILD) --quiet
+
+demo: build-all
 	@$(BUILD)/examples/wordcount $(DEMO_ARGS)
 
-check: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) --quiet
+check: build-all
 	@tools/check $(BUILD)
 
 bench-setup:
@@ -44,4 +48,4 @@ install: all
 clean:
 	@rm -rf build build-*
 
-.PHONY: all help setup demo check bench bench-setup format install clean
+.PHONY: all build-all help setup demo check bench bench-setup format install clean

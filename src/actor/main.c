@@ -213,8 +213,12 @@ int actor_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv),
 {
     const char *first = argc == 2 ? argv[1] : NULL;
     pid_t parent = role(first, SPAWN_CHILD_OPTION);
-    if (!parent && (parent = role(first, SPAWN_ZYGOTE_OPTION)))
+    if (!parent && (parent = role(first, SPAWN_ZYGOTE_OPTION))) {
+        /* What the hook prepares is then there in each clone already. */
+        if (hooks && hooks->child_begins)
+            hooks->child_begins(-1);
         zygote_serve(parent, argv[1]);
+    }
     if (parent)
         return child_main(parent, argv, hooks);
     return root_main(argc, argv, app, hooks);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 YOKE_RECORD(lock_args, (str, actor), (i64, pid), (u64, answer), (u64, caller));
 
@@ -213,9 +214,14 @@ struct stopped {
     pid_t debugger;
 };
 
+/* The debugger is gone: in the root, whose child it is, it stays a zombie, since nobody reaps while all
+ * stands still. */
 static bool is_abandoned(void *arg)
 {
     struct stopped *s = arg;
+    siginfo_t info = {0};
+    if (waitid(P_PID, (id_t)s->debugger, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+        return info.si_pid != 0;
     return kill(s->debugger, 0) < 0 && errno == ESRCH;
 }
 
