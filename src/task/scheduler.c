@@ -9,7 +9,7 @@
  * What a pass looks at costs system calls, so it looks at
  *   timers        whenever one is set (a clock read),
  *   descriptors   whenever a task waits for one,
- *   else          for wake-ups alone, every 64th pass,
+ *   posts         always: a flag in memory, for signals,
  * which serves what is due in the second pass at the latest, and lets tasks that only pass items to each
  * other run undisturbed.
  */
@@ -28,7 +28,7 @@
 
 _Thread_local struct scheduler *scheduler_here;
 
-enum { PASSES_BETWEEN_LOOKS = 64, DEFAULT_BUDGET = 128 };
+enum { DEFAULT_BUDGET = 128 };
 #define DEFAULT_TASK_BYTES ((size_t)64 << 10)
 #define DEFAULT_MAIN_BYTES ((size_t)8 << 20)
 #ifdef YOKE_ASAN
@@ -84,24 +84,30 @@ bool task_stack_info(struct task_stack_info *out)
 
 /* ---- the run queue ---- */
 
-void task_make_ready(yoke_task *task)
+static inline void make_ready(struct scheduler *s, yoke_task *task)
 {
-    struct scheduler *s = task->scheduler;
     task->state = TASK_READY;
     task->next_ready = NULL;
-    *s->ready_last = task;
-    s->ready_last = &task->next_ready;
-    s->ready_count++;
+    if (s->ready_first)
+        s->ready_last->next_ready = task;
+    else
+        s->ready_first = task;
+    s->ready_last = task;
 }
 
-static yoke_task *take_ready(struct scheduler *s)
+void task_make_ready(yoke_task *task)
+{
+    make_ready(task->scheduler, task);
+}
+
+static inline yoke_task *take_ready(struct scheduler *s)
 {
     yoke_task *task = s->ready_first;
     s->ready_first = task->next_ready;
-    if (!s->ready_first)
-        s->ready_last = &s->ready_first;
-    s->ready_count--;
-    s->batch_left--;
+    if (task == s->batch_last)
+        s->batch_last = NULL;
+    task->state = TASK_RUNNING;
+    task->budget = s->budget;
     return task;
 }
 
@@ -172,16 +178,16 @@ static void look(struct scheduler *s, int64_t timeout)
 
 static void __attribute__((noinline)) pass(struct scheduler *s)
 {
-    int saved_errno = errno; /* of the task on whose stack this runs */
+    int saved_errno = *s->errno_at; /* of the task on whose stack this runs */
     s->current = NULL;
     s->passes++;
     for (;;) {
         if (!list_empty(&s->pass_hooks))
             run_hooks(s);
-        bool idle = s->ready_count == 0;
+        bool idle = !s->ready_first;
         if (idle && !atomic_load_explicit(&s->posted, memory_order_acquire))
             look(s, time_to_wait(s));
-        else if (s->poller.waiting || s->passes % PASSES_BETWEEN_LOOKS == 0)
+        else if (s->poller.waiting)
             look(s, 0);
         if (atomic_load_explicit(&s->posted, memory_order_acquire)) {
             atomic_store(&s->posted, false);
@@ -189,43 +195,59 @@ static void __attribute__((noinline)) pass(struct scheduler *s)
         }
         if (s->timers.count)
             timer_fire_due(&s->timers, yoke_now());
-        if (s->ready_count)
+        if (s->ready_first)
             break;
     }
-    s->batch_left = s->ready_count;
-    errno = saved_errno;
+    s->batch_last = s->ready_last;
+    *s->errno_at = saved_errno;
+}
+
+/* The next batch, when there is nothing to look at and somebody to run: most passes of busy tasks. */
+static inline void next_batch(struct scheduler *s)
+{
+    bool something = s->timers.count || s->poller.waiting || !list_empty(&s->pass_hooks) ||
+                     atomic_load_explicit(&s->posted, memory_order_relaxed);
+    if (__builtin_expect(something || !s->ready_first, 0)) {
+        pass(s);
+        return;
+    }
+    s->passes++;
+    s->batch_last = s->ready_last;
 }
 
 /* ---- switching ---- */
 
-static void switch_task(struct scheduler *s, yoke_task *from, yoke_task *to)
+static inline void switch_task(struct scheduler *s, yoke_task *from, yoke_task *to)
 {
-    int saved_errno = errno;
+    int saved_errno = *s->errno_at;
     s->current = to;
     sanitizer_leave(&from->sanitizer, to->block, (size_t)((char *)to - (char *)to->block), to->sanitizer);
     switch_stack(&from->context, &to->context);
     sanitizer_arrive(from->sanitizer, NULL, NULL);
-    errno = saved_errno;
+    *s->errno_at = saved_errno;
 }
 
 /* The calling task has put itself wherever it is to be found, and lets the next one run. */
 static inline void schedule(struct scheduler *s, yoke_task *self)
 {
-    if (s->batch_left == 0)
-        pass(s);
+    if (!s->batch_last)
+        next_batch(s);
     yoke_task *next = take_ready(s);
-    next->state = TASK_RUNNING;
-    next->budget = s->budget;
     if (next == self)
         s->current = self;
     else
         switch_task(s, self, next);
 }
 
+static inline void yield(yoke_task *task)
+{
+    make_ready(task->scheduler, task);
+    schedule(task->scheduler, task);
+}
+
 void task_yield(yoke_task *task)
 {
-    task_make_ready(task);
-    schedule(task->scheduler, task);
+    yield(task);
 }
 
 yoke_error *yoke_checkpoint(void)
@@ -233,7 +255,7 @@ yoke_error *yoke_checkpoint(void)
     yoke_task *task = task_here();
     if (__builtin_expect(!task, 0))
         return task_outside("yoke_checkpoint");
-    task_yield(task);
+    yield(task);
     return task_has_news(task) ? task_news(task) : NULL;
 }
 
@@ -444,11 +466,9 @@ void task_end(yoke_task *task, yoke_error *e)
     nursery_child_ended(n, task, e);
     VALGRIND_STACK_DEREGISTER(task->valgrind_id);
     s->live--;
-    if (s->batch_left == 0)
-        pass(s);
+    if (!s->batch_last)
+        next_batch(s);
     yoke_task *next = take_ready(s);
-    next->state = TASK_RUNNING;
-    next->budget = s->budget;
     s->current = next;
     /* From here to the switch nothing takes a stack, so this one may be given back while we stand on it. */
     void *block = task->block;
@@ -581,7 +601,7 @@ yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *op
         .budget = o->budget ? o->budget : DEFAULT_BUDGET,
         .task_bytes = o->stack_bytes ? o->stack_bytes : DEFAULT_TASK_BYTES * STACK_FACTOR,
     };
-    s.ready_last = &s.ready_first;
+    s.errno_at = &errno;
     list_init(&s.pass_hooks);
     struct run run = {.main_fn = main_fn,
                       .arg = arg,

@@ -63,11 +63,9 @@ switch_stack:
     popq %rbp
     .cfi_adjust_cfa_offset -8
     .cfi_restore rbp
-    /* Not ret: the processor would foretell the return of the stack that was left, wrongly each time. */
-    popq %rcx
-    .cfi_adjust_cfa_offset -8
-    .cfi_register rip, rcx
-    jmpq *%rcx
+    /* ret and not a jump: tasks mostly wait in the same call, so the processor foretells it, and the returns above it, rightly; a jump
+       would leave one return too many in its memory, and each of those would be wrong. */
+    ret
     .cfi_restore_state
 2:  ldmxcsr (%rsp)
     jmp 1b

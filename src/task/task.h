@@ -54,9 +54,10 @@ struct yoke_task {
 };
 
 struct scheduler {
-    yoke_task *current; /* NULL while no task runs (a pass, an abort function) */
-    yoke_task *ready_first, **ready_last;
-    size_t ready_count, batch_left;
+    yoke_task *current;                  /* NULL while no task runs (a pass, an abort function) */
+    yoke_task *ready_first, *ready_last; /* the run queue; ready_last has no meaning while it is empty */
+    yoke_task *batch_last;               /* after this one the pass is over; NULL: it is over */
+    int *errno_at;                       /* of the scheduler's thread: errno without a call */
     uint64_t passes;
     unsigned budget;
     size_t task_bytes;
