@@ -172,7 +172,7 @@ static void test_sig_02_killed_from_outside(void **state)
     if (pid == 0) {
         dup2(fds[1], STDERR_FILENO);
         yoke_error *e = yoke_run(say_and_wait, NULL, NULL);
-        _exit(yoke_error_is(e, &YOKE_INTERRUPTED) ? 130 : 1);
+        _exit(was_kind(e, &YOKE_INTERRUPTED) ? 130 : 1);
     }
     close(fds[1]);
     assert_int_equal(read(fds[0], &byte, 1), 1);

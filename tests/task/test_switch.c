@@ -183,7 +183,8 @@ static int __attribute__((noinline)) backtrace_depth(void)
 /* What libunwind opens at its first use stays open: not in a test. */
 __attribute__((constructor)) static void warm_up(void)
 {
-    (void)backtrace_depth();
+    if (!RUNNING_ON_VALGRIND)
+        (void)backtrace_depth();
 }
 
 static int __attribute__((noinline)) deeper(int levels)
@@ -204,6 +205,8 @@ static yoke_error *measure(void *arg)
 static void test_task_14_backtrace_ends_at_the_entry(void **state)
 {
     int depths[2];
+    if (RUNNING_ON_VALGRIND) /* libunwind probes memory in ways that valgrind reports */
+        skip();
     assert_success(yoke_run(measure, depths, NULL));
     assert_in_range(depths[0], 3, 12);
     assert_int_equal(depths[1], depths[0] + 10);
