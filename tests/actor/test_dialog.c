@@ -1,0 +1,228 @@
+/* The table of the dialog: what must hold for every pair of it, and some rows word by word. */
+#include "harness.h"
+
+#include "actor/dialog.h"
+
+#include <string.h>
+
+static bool is_final(unsigned state)
+{
+    return state == DIALOG_DONE || state == DIALOG_ENDED;
+}
+
+/* Of the side that serves the task. */
+static bool is_served(unsigned state)
+{
+    return state == DIALOG_SERVED || state == DIALOG_SERVED_OPEN || state == DIALOG_ENDED;
+}
+
+static void show_pair(unsigned state, unsigned event, bool is_call)
+{
+    print_error("# in state `%s`, event %u, %s\n", dialog_state_name((enum dialog_state)state), event,
+                is_call ? "a call" : "a context");
+}
+
+/* Fails with the pair shown if check is false for it. */
+static void walk(bool (*check)(unsigned state, unsigned event, bool is_call, struct dialog_step step))
+{
+    for (unsigned is_call = 0; is_call < 2; is_call++)
+        for (unsigned state = 0; state < DIALOG_STATES; state++)
+            for (unsigned event = 0; event < DIALOG_EVENTS; event++) {
+                struct dialog_step step =
+                    dialog_step((enum dialog_state)state, (enum dialog_event)event, is_call);
+                if (check(state, event, is_call, step))
+                    continue;
+                show_pair(state, event, is_call);
+                fail();
+            }
+}
+
+static bool stays_in_range(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+{
+    return (unsigned)s.next < DIALOG_STATES && (unsigned)s.action <= DIALOG_BREAK;
+}
+
+static bool final_absorbs(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+{
+    return !is_final(state) || (s.action == DIALOG_DROP && (unsigned)s.next == state);
+}
+
+static bool sides_are_kept(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+{
+    return is_served(state) == is_served(s.next);
+}
+
+/* An action of the one side never happens on the other. */
+static bool actions_fit_the_side(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+{
+    switch (s.action) {
+    case DIALOG_NOTE_ACK:
+    case DIALOG_TAKE_FIRST:
+    case DIALOG_TAKE_RESULT:
+    case DIALOG_TAKE_ERROR:
+    case DIALOG_TAKE_LOSS:
+        return !is_served(state);
+    case DIALOG_FAIL_TASK:
+    case DIALOG_CANCEL_TASK:
+        return is_served(state);
+    case DIALOG_DROP:
+    case DIALOG_QUEUE:
+    case DIALOG_BREAK:
+        break;
+    }
+    return true;
+}
+
+/* What takes an end leads to DONE, and nothing else does. */
+static bool ends_are_ends(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+{
+    bool takes_end =
+        s.action == DIALOG_TAKE_RESULT || s.action == DIALOG_TAKE_ERROR || s.action == DIALOG_TAKE_LOSS;
+    if (state == DIALOG_DONE)
+        return true;
+    return takes_end == (s.next == DIALOG_DONE);
+}
+
+/* The channel's end is told to each dialog that lives, once. */
+static bool loss_is_told(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+{
+    if (event != DIALOG_LOST || is_final(state))
+        return s.action != DIALOG_TAKE_LOSS && s.action != DIALOG_CANCEL_TASK;
+    return is_served(state) ? s.action == DIALOG_CANCEL_TASK
+                            : s.action == DIALOG_TAKE_LOSS && s.next == DIALOG_DONE;
+}
+
+/* An Error ends the opener's side, and fails a served task; a call that is open does not exist. */
+static bool errors_are_told(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+{
+    if (event != DIALOG_ERROR || is_final(state) || (is_call && state == DIALOG_OPEN))
+        return true;
+    return is_served(state) ? s.action == DIALOG_FAIL_TASK
+                            : s.action == DIALOG_TAKE_ERROR && s.next == DIALOG_DONE;
+}
+
+/* Where the channel breaks the state stays: the loss that follows ends the dialog. */
+static bool a_break_leaves_the_end_to_the_loss(unsigned state, unsigned event, bool is_call,
+                                               struct dialog_step s)
+{
+    return s.action != DIALOG_BREAK ||
+           ((unsigned)s.next == state && event != DIALOG_LOST && !is_served(state));
+}
+
+/* A peer that opened a dialog is never cut off for a message in it: Python's say some that mean nothing. */
+static bool only_streams_are_queued(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+{
+    bool streams = (event == DIALOG_YIELD || event == DIALOG_STOP) && !is_call &&
+                   (state == DIALOG_OPEN || state == DIALOG_SERVED_OPEN);
+    return (s.action == DIALOG_QUEUE) == streams;
+}
+
+/* A state is entered only by the message that it is named for; served ones change by what we send alone. */
+static bool states_are_entered_in_order(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+{
+    if ((unsigned)s.next == state || s.next == DIALOG_DONE)
+        return true;
+    if (s.next == DIALOG_ACKED)
+        return state == DIALOG_STARTING && event == DIALOG_START_ACK && s.action == DIALOG_NOTE_ACK;
+    return s.next == DIALOG_OPEN && !is_call && state == DIALOG_ACKED && event == DIALOG_STARTED &&
+           s.action == DIALOG_TAKE_FIRST;
+}
+
+static void test_every_pair(void **state)
+{
+    walk(stays_in_range);
+    walk(final_absorbs);
+    walk(sides_are_kept);
+    walk(actions_fit_the_side);
+    walk(ends_are_ends);
+    walk(loss_is_told);
+    walk(errors_are_told);
+    walk(a_break_leaves_the_end_to_the_loss);
+    walk(only_streams_are_queued);
+    walk(states_are_entered_in_order);
+}
+
+/* Any messages in any order: each dialog is over after the loss, and takes one end at the most. */
+static void test_every_short_dialog_ends_once(void **state)
+{
+    const unsigned starts[] = {DIALOG_STARTING, DIALOG_SERVED, DIALOG_SERVED_OPEN};
+    enum { LENGTH = 5 };
+    unsigned total = 1;
+    for (unsigned i = 0; i < LENGTH; i++)
+        total *= DIALOG_EVENTS;
+    for (unsigned way = 0; way < total; way++)
+        for (unsigned begin = 0; begin < 6; begin++) {
+            enum dialog_state at = (enum dialog_state)starts[begin / 2];
+            unsigned ends = 0;
+            for (unsigned i = 0, rest = way; i <= LENGTH; i++, rest /= DIALOG_EVENTS) {
+                unsigned event = i < LENGTH ? rest % DIALOG_EVENTS : DIALOG_LOST;
+                struct dialog_step s = dialog_step(at, (enum dialog_event)event, begin % 2);
+                ends += s.action == DIALOG_TAKE_RESULT || s.action == DIALOG_TAKE_ERROR ||
+                        s.action == DIALOG_TAKE_LOSS;
+                at = s.next;
+            }
+            if (is_served(starts[begin / 2]))
+                assert_int_equal(ends, 0);
+            else
+                assert_true(ends == 1 && at == DIALOG_DONE);
+        }
+}
+
+static void expect_step(enum dialog_state state, enum dialog_event event, bool is_call,
+                        enum dialog_action action, enum dialog_state next)
+{
+    struct dialog_step s = dialog_step(state, event, is_call);
+    if (s.action == action && s.next == next)
+        return;
+    show_pair(state, event, is_call);
+    fail();
+}
+
+static void test_a_call(void **state)
+{
+    expect_step(DIALOG_STARTING, DIALOG_START_ACK, true, DIALOG_NOTE_ACK, DIALOG_ACKED);
+    expect_step(DIALOG_ACKED, DIALOG_RETURN, true, DIALOG_TAKE_RESULT, DIALOG_DONE);
+    expect_step(DIALOG_ACKED, DIALOG_CANCEL_ACK, true, DIALOG_TAKE_RESULT, DIALOG_DONE);
+    expect_step(DIALOG_STARTING, DIALOG_ERROR, true, DIALOG_TAKE_ERROR, DIALOG_DONE);
+    expect_step(DIALOG_STARTING, DIALOG_RETURN, true, DIALOG_BREAK, DIALOG_STARTING);
+    expect_step(DIALOG_ACKED, DIALOG_YIELD, true, DIALOG_BREAK, DIALOG_ACKED);
+    expect_step(DIALOG_SERVED, DIALOG_LOST, true, DIALOG_CANCEL_TASK, DIALOG_SERVED);
+}
+
+static void test_a_context(void **state)
+{
+    expect_step(DIALOG_STARTING, DIALOG_START_ACK, false, DIALOG_NOTE_ACK, DIALOG_ACKED);
+    expect_step(DIALOG_ACKED, DIALOG_STARTED, false, DIALOG_TAKE_FIRST, DIALOG_OPEN);
+    expect_step(DIALOG_OPEN, DIALOG_YIELD, false, DIALOG_QUEUE, DIALOG_OPEN);
+    expect_step(DIALOG_OPEN, DIALOG_STOP, false, DIALOG_QUEUE, DIALOG_OPEN);
+    expect_step(DIALOG_OPEN, DIALOG_RETURN, false, DIALOG_TAKE_RESULT, DIALOG_DONE);
+    expect_step(DIALOG_OPEN, DIALOG_STARTED, false, DIALOG_BREAK, DIALOG_OPEN);
+    expect_step(DIALOG_ACKED, DIALOG_RETURN, false, DIALOG_TAKE_RESULT, DIALOG_DONE);
+    expect_step(DIALOG_SERVED, DIALOG_YIELD, false, DIALOG_DROP, DIALOG_SERVED);
+    expect_step(DIALOG_SERVED_OPEN, DIALOG_YIELD, false, DIALOG_QUEUE, DIALOG_SERVED_OPEN);
+    expect_step(DIALOG_SERVED_OPEN, DIALOG_RETURN, false, DIALOG_DROP, DIALOG_SERVED_OPEN);
+    expect_step(DIALOG_SERVED_OPEN, DIALOG_ERROR, false, DIALOG_FAIL_TASK, DIALOG_SERVED_OPEN);
+}
+
+static void test_messages_and_events(void **state)
+{
+    bool seen[DIALOG_EVENTS] = {false};
+    for (unsigned type = 0; type < MSG_TYPE_COUNT; type++) {
+        enum dialog_event event;
+        bool belongs = type != MSG_AID && type != MSG_SPAWN_SPEC && type != MSG_START;
+        assert_int_equal(dialog_event_of((enum msg_type)type, &event), belongs);
+        if (!belongs)
+            continue;
+        assert_false(seen[event]);
+        seen[event] = true;
+    }
+    for (unsigned event = 0; event < DIALOG_EVENTS; event++)
+        assert_int_equal(seen[event], event != DIALOG_LOST);
+    for (unsigned a = 0; a < DIALOG_STATES; a++)
+        for (unsigned b = 0; b < a; b++)
+            assert_string_not_equal(dialog_state_name((enum dialog_state)a),
+                                    dialog_state_name((enum dialog_state)b));
+}
+
+HARNESS_MAIN(TEST(test_every_pair), TEST(test_every_short_dialog_ends_once), TEST(test_a_call),
+             TEST(test_a_context), TEST(test_messages_and_events))
