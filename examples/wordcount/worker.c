@@ -18,10 +18,12 @@ struct worker {
     uint64_t chunks;     /* counted in this life */
 };
 
-/* The debugger shows this frame. */
+/* The debugger shows this frame, with `word` in it. */
 static yoke_error *pause_at(const char *word)
 {
-    return yoke_pause();
+    YOKE_TRY(yoke_pause());
+    yoke_log(YOKE_DEBUG, "goes on behind `%s`", word);
+    return NULL;
 }
 
 static yoke_error *count_part(struct worker *w, const work_part *part, uint64_t *bytes)

@@ -489,6 +489,34 @@ def pause_without_a_terminal(place):
     check(result.status == 0 and json.loads(result.out)["words"] == 4, "pause", result)
 
 
+def at_the_prompt(path, *answers):
+    """Two workers stop at a word; each prompt gets an answer. Returns the ended program and the names of those that stopped."""
+    child = pexpect.spawn(PROGRAM, ["--pause-at=the", "--workers=2", "--top=1", path], encoding="latin-1", timeout=PATIENCE,
+                          env=dict(ENVIRONMENT, TERM="dumb"))
+    stopped = []
+    for answer in answers:
+        child.expect(r'pause_at [^\n]*word=0x[0-9a-f]+ "the"')
+        child.expect(r"\(yoke (worker-\d)\)")
+        stopped.append(child.match.group(1))
+        child.sendline(answer)
+    child.expect(pexpect.EOF)
+    child.close()
+    return child, stopped
+
+
+@test
+def pause_opens_the_debugger(place):
+    if not shutil.which("gdb"):
+        return "no gdb"
+    path = place.file("the", b"the end " * 10000)
+    child, stopped = at_the_prompt(path, "continue", "continue")
+    check(child.exitstatus == 0 and sorted(stopped) == ["worker-1", "worker-2"], f"{stopped}: {child.before}")
+    check("20,000 words (2 distinct)" in child.before, child.before)
+    # The second worker asked for the terminal before it was cancelled: it gets its turn.
+    child, stopped = at_the_prompt(path, "quit", "quit")
+    check(child.exitstatus == 1 and "DebuggerQuit" in child.before, f"{child.exitstatus}: {child.before}")
+
+
 # ---- TAP ----
 
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../examples/wordcount")
