@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "msg/record.h"
+#include "msg/utf8.h"
 
 #include <yoke/actor.h>
 
@@ -22,8 +23,41 @@ YOKE_RECORD(relayed_tree, (list, relayed_part, parts));
 
 /* ---- out ---- */
 
+/* A text of an error that could not travel as it is. */
+struct copy {
+    struct copy *next;
+    char *text;
+};
+
+struct flat {
+    relayed_tree tree;
+    const yoke_error *errors[ERROR_TREE_PARTS];
+    size_t left_out;
+    char left_out_note[64];
+    struct copy *copies;
+    bool failed;
+};
+
+/* Texts are whatever a program put in: a file's name in an old encoding must not keep the error from its way.
+ */
+static const char *fit(struct flat *f, const char *text)
+{
+    if (!text || utf8_valid(text, strlen(text)))
+        return text ? text : "";
+    struct copy *copy = memory_alloc(sizeof *copy);
+    char *repaired = copy ? utf8_repaired(text) : NULL;
+    if (!repaired) {
+        memory_free(copy);
+        f->failed = true;
+        return "";
+    }
+    *copy = (struct copy){f->copies, repaired};
+    f->copies = copy;
+    return repaired;
+}
+
 /* The parts' own arrays; the texts in them are views into the errors. */
-static bool fill_lists(relayed_part *part, const yoke_error *e)
+static bool fill_lists(struct flat *f, relayed_part *part, const yoke_error *e)
 {
     size_t notes = 0, hops = 0;
     struct error_hop hop;
@@ -31,45 +65,37 @@ static bool fill_lists(relayed_part *part, const yoke_error *e)
         notes++;
     while (error_hop_at(e, hops, &hop))
         hops++;
-    part->notes.items = memory_calloc(notes, sizeof *part->notes.items);
+    part->notes.items = memory_calloc(notes + 1, sizeof *part->notes.items);
     part->hops.items = memory_calloc(hops, sizeof *part->hops.items);
     if (!part->notes.items || !part->hops.items)
         return false;
     for (; part->notes.count < notes; part->notes.count++)
-        part->notes.items[part->notes.count] = error_note_at(e, part->notes.count);
+        part->notes.items[part->notes.count] = fit(f, error_note_at(e, part->notes.count));
     for (; part->hops.count < hops; part->hops.count++) {
         error_hop_at(e, part->hops.count, &hop);
-        part->hops.items[part->hops.count] = (relayed_hop){hop.file, hop.line, hop.function};
+        part->hops.items[part->hops.count] = (relayed_hop){fit(f, hop.file), hop.line, fit(f, hop.function)};
     }
     return true;
 }
 
-static bool fill_part(relayed_part *part, const yoke_error *e, int parent, bool is_cause)
+static bool fill_part(struct flat *f, relayed_part *part, const yoke_error *e, int parent, bool is_cause)
 {
-    const char *backtrace = error_backtrace(e);
     int signal = yoke_error_signal(e);
     *part = (relayed_part){
         .parent = parent,
         .is_cause = is_cause,
         .kind = yoke_error_kind_of(e)->name,
-        .message = yoke_error_message(e),
+        .message = fit(f, yoke_error_message(e)),
         .number = signal ? signal : yoke_error_errno(e),
-        .file = yoke_error_file(e),
+        .file = fit(f, yoke_error_file(e)),
         .line = yoke_error_line(e),
-        .function = yoke_error_function(e),
-        .actor = yoke_error_actor(e),
-        .task = yoke_error_task(e),
-        .backtrace = backtrace ? backtrace : "",
+        .function = fit(f, yoke_error_function(e)),
+        .actor = fit(f, yoke_error_actor(e)),
+        .task = fit(f, yoke_error_task(e)),
+        .backtrace = fit(f, error_backtrace(e)),
     };
-    return fill_lists(part, e);
+    return fill_lists(f, part, e);
 }
-
-struct flat {
-    relayed_tree tree;
-    const yoke_error *errors[ERROR_TREE_PARTS];
-    size_t left_out;
-    bool failed;
-};
 
 static void append(struct flat *f, const yoke_error *e, int parent, bool is_cause)
 {
@@ -79,7 +105,7 @@ static void append(struct flat *f, const yoke_error *e, int parent, bool is_caus
     }
     size_t i = f->tree.parts.count++;
     f->errors[i] = e;
-    f->failed |= !fill_part(&f->tree.parts.items[i], e, parent, is_cause);
+    f->failed |= !fill_part(f, &f->tree.parts.items[i], e, parent, is_cause);
 }
 
 static void flat_free(struct flat *f)
@@ -89,7 +115,22 @@ static void flat_free(struct flat *f)
         memory_free(f->tree.parts.items[i].hops.items);
     }
     memory_free(f->tree.parts.items);
+    while (f->copies) {
+        struct copy *copy = f->copies;
+        f->copies = copy->next;
+        memory_free(copy->text);
+        memory_free(copy);
+    }
     memory_free(f);
+}
+
+/* fill_lists has kept room for it. */
+static void note_left_out(struct flat *f)
+{
+    relayed_part *root = &f->tree.parts.items[0];
+    snprintf(f->left_out_note, sizeof f->left_out_note, "%zu more errors were left out on the way",
+             f->left_out);
+    root->notes.items[root->notes.count++] = f->left_out_note;
 }
 
 yoke_error *error_tree_encode(struct buffer *out, const yoke_error *e)
@@ -108,9 +149,8 @@ yoke_error *error_tree_encode(struct buffer *out, const yoke_error *e)
         if (yoke_error_cause(at))
             append(f, yoke_error_cause(at), (int)i, true);
     }
-    if (f->left_out)
-        yoke_log(YOKE_WARNING, "an error of more than %d parts is relayed without the last %zu",
-                 ERROR_TREE_PARTS, f->left_out);
+    if (f->left_out && !f->failed)
+        note_left_out(f);
     yoke_error *failed = f->failed ? yoke_raise(&YOKE_NO_MEMORY, "an error to relay")
                                    : record_encode(out, &yoke_record_relayed_tree, &f->tree, "error");
     flat_free(f);
@@ -138,9 +178,10 @@ static yoke_error *build(const relayed_part *parts, size_t count, size_t i, yoke
     yoke_error *e;
     if (member_count)
         e = yoke_error_join(yoke_error_group(members, member_count, p->message), cause);
-    else if (kind == &YOKE_CANCELLED)
+    else if (kind == &YOKE_CANCELLED) {
+        yoke_error_free(cause); /* no scope gives its own one; a peer may send one */
         e = error_make_cancelled("%s", p->message);
-    else if (kind)
+    } else if (kind)
         e = cause ? yoke_wrap_at("", 0, "", cause, kind, "%s", p->message)
                   : yoke_raise_at("", 0, "", kind, "%s", p->message);
     else

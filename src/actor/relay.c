@@ -8,6 +8,7 @@
 #include "msg/pack.h"
 #include "msg/record.h"
 #include "msg/uid.h"
+#include "msg/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -176,7 +177,7 @@ static bool pack_path(struct buffer *out, const struct remote *r, const yoke_uid
 struct outgoing {
     struct msg m;
     struct buffer path, tree;
-    char *text;
+    char *text, *message;
 };
 
 static void outgoing_free(struct outgoing *o)
@@ -184,6 +185,16 @@ static void outgoing_free(struct outgoing *o)
     buffer_free(&o->path);
     buffer_free(&o->tree);
     free(o->text);
+    memory_free(o->message);
+}
+
+/* Without its tree the error still tells its kind and message. */
+static void add_tree(struct outgoing *o, const yoke_error *e)
+{
+    yoke_error *failed = error_tree_encode(&o->tree, e);
+    if (failed)
+        yoke_log(YOKE_WARNING, "an error is relayed without its tree: %s", yoke_error_message(failed));
+    yoke_error_free(failed);
 }
 
 static yoke_error *fill(struct outgoing *o, struct peer *peer, struct text_view cid, const yoke_error *e,
@@ -197,8 +208,9 @@ static yoke_error *fill(struct outgoing *o, struct peer *peer, struct text_view 
     const yoke_error *inner = passes_on && yoke_error_cause(e) ? yoke_error_cause(e) : e;
     if (!pack_path(&o->path, r, &a->uid))
         return yoke_raise(&YOKE_NO_MEMORY, "an error to relay");
+    o->message = utf8_repaired(yoke_error_message(inner));
     if (to_yoke)
-        YOKE_TRY(error_tree_encode(&o->tree, inner));
+        add_tree(o, inner);
     else
         o->text = yoke_error_text(e);
     const char *source_type =
@@ -208,13 +220,13 @@ static yoke_error *fill(struct outgoing *o, struct peer *peer, struct text_view 
     o->m.error.src_type = text_view(source_type);
     o->m.error.boxed_type = text_view(passes_on ? wire_name(&YOKE_REMOTE, to_yoke) : source_type);
     o->m.error.relay_path = (struct raw_view){buffer_begin(&o->path), buffer_size(&o->path)};
-    o->m.error.message = text_view(yoke_error_message(inner));
+    o->m.error.message = text_view(o->message ? o->message : "");
     o->m.error.tb = text_view(o->text ? o->text : "");
     if (is_cancel)
         o->m.error.canceller = uid_view(r && r->has_canceller ? &r->canceller : &a->uid);
-    if (sender)
-        o->m.error.sender = uid_view(sender);
-    if (to_yoke)
+    if (sender || text_view_is(o->m.error.boxed_type, "StreamOverrun"))
+        o->m.error.sender = uid_view(sender ? sender : &a->uid);
+    if (buffer_size(&o->tree))
         o->m.error.yoke = (struct raw_view){buffer_begin(&o->tree), buffer_size(&o->tree)};
     return NULL;
 }
@@ -235,6 +247,9 @@ void relay_post(struct peer *peer, struct text_view cid, const yoke_error *e, co
             failed = channel_post(peer->channel, &o.m);
         }
     }
+    /* The peer would wait for the end of this dialog for ever, so the channel ends. */
+    if (failed && !yoke_error_is(failed, &YOKE_TRANSPORT_CLOSED))
+        channel_break(peer->channel, yoke_error_dup(failed));
     if (failed)
         yoke_log(YOKE_ERROR, "an error could not be told to actor `%s` (%s): %s", peer->channel->peer.name,
                  yoke_error_message(failed), yoke_error_message(e));

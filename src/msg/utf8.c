@@ -1,6 +1,8 @@
 /* UTF-8 by decoding: what decodes to a number that has a shorter form, or that is no character, is broken. */
 #include "msg/utf8.h"
 
+#include "base/memory.h"
+
 #include <string.h>
 
 size_t utf8_next(const void *bytes, size_t size, uint32_t *code)
@@ -62,4 +64,28 @@ bool utf8_valid(const void *bytes, size_t size)
 bool utf8_is_control(uint32_t code)
 {
     return code < 0x20 || (code >= 0x7f && code < 0xa0);
+}
+
+char *utf8_repaired(const char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t size = strlen(text), used = 0;
+    char *out = size < SIZE_MAX / 4 ? memory_alloc(4 * size + 1) : NULL;
+    if (!out)
+        return NULL;
+    for (size_t at = 0; at < size;) {
+        uint32_t code;
+        size_t length = utf8_next(text + at, size - at, &code);
+        if (length) {
+            memcpy(out + used, text + at, length);
+            used += length;
+            at += length;
+            continue;
+        }
+        uint8_t byte = (uint8_t)text[at++];
+        memcpy(out + used, (char[4]){'\\', 'x', digits[byte >> 4], digits[byte & 15]}, 4);
+        used += 4;
+    }
+    out[used] = '\0';
+    return out;
 }

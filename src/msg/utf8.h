@@ -10,6 +10,9 @@ bool utf8_valid(const void *bytes, size_t size);
 /* Bytes of the character that `bytes` begins with, 1 to 4, and its number in `*code`; 0: none, or a broken
  * one. */
 size_t utf8_next(const void *bytes, size_t size, uint32_t *code);
+/* A copy of `text` in which each byte that is no UTF-8 is written as \xNN; to be freed with memory_free. NULL
+ * without memory. */
+char *utf8_repaired(const char *text);
 /* U+0000 to U+001F and U+007F to U+009F: what may move a terminal's cursor. */
 bool utf8_is_control(uint32_t code);
 
