@@ -61,6 +61,7 @@ static bool actions_fit_the_side(unsigned state, unsigned event, bool is_call, s
     case DIALOG_TAKE_RESULT:
     case DIALOG_TAKE_ERROR:
     case DIALOG_TAKE_LOSS:
+    case DIALOG_FAIL_BODY:
         return !is_served(state);
     case DIALOG_FAIL_TASK:
     case DIALOG_CANCEL_TASK:
@@ -99,6 +100,14 @@ static bool errors_are_told(unsigned state, unsigned event, bool is_call, struct
         return true;
     return is_served(state) ? s.action == DIALOG_FAIL_TASK
                             : s.action == DIALOG_TAKE_ERROR && s.next == DIALOG_DONE;
+}
+
+/* A refusal ends nothing: the far task lives. */
+static bool refusals_end_nothing(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+{
+    if (event != DIALOG_REFUSED)
+        return s.action != DIALOG_FAIL_BODY;
+    return (unsigned)s.next == state && (s.action == DIALOG_FAIL_BODY) == (state == DIALOG_OPEN && !is_call);
 }
 
 /* Where the channel breaks the state stays: the loss that follows ends the dialog. */
@@ -210,14 +219,24 @@ static void test_messages_and_events(void **state)
     for (unsigned type = 0; type < MSG_TYPE_COUNT; type++) {
         enum dialog_event event;
         bool belongs = type != MSG_AID && type != MSG_SPAWN_SPEC && type != MSG_START;
-        assert_int_equal(dialog_event_of((enum msg_type)type, &event), belongs);
+        assert_int_equal(dialog_event_of(&(struct msg){.type = (enum msg_type)type}, &event), belongs);
         if (!belongs)
             continue;
         assert_false(seen[event]);
         seen[event] = true;
     }
-    for (unsigned event = 0; event < DIALOG_EVENTS; event++)
-        assert_int_equal(seen[event], event != DIALOG_LOST);
+    /* An Error that names the sender of what it refuses; one that was relayed is none, whatever it names. */
+    struct msg refusal = {.type = MSG_ERROR};
+    enum dialog_event event;
+    refusal.error.sender.name = refusal.error.sender.uuid = text_view("x");
+    refusal.error.src_type = refusal.error.boxed_type = text_view("yoke.StreamOverrun");
+    assert_true(dialog_event_of(&refusal, &event));
+    assert_int_equal(event, DIALOG_REFUSED);
+    refusal.error.boxed_type = text_view("yoke.Remote");
+    assert_true(dialog_event_of(&refusal, &event));
+    assert_int_equal(event, DIALOG_ERROR);
+    for (unsigned i = 0; i < DIALOG_EVENTS; i++)
+        assert_int_equal(seen[i], i != DIALOG_LOST && i != DIALOG_REFUSED);
     for (unsigned a = 0; a < DIALOG_STATES; a++)
         for (unsigned b = 0; b < a; b++)
             assert_string_not_equal(dialog_state_name((enum dialog_state)a),
