@@ -146,6 +146,7 @@ static void test_every_pair(void **state)
     walk(ends_are_ends);
     walk(loss_is_told);
     walk(errors_are_told);
+    walk(refusals_end_nothing);
     walk(a_break_leaves_the_end_to_the_loss);
     walk(only_streams_are_queued);
     walk(states_are_entered_in_order);
