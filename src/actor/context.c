@@ -132,10 +132,11 @@ static bool owner_waits_here(const struct yoke_context *ctx)
     return false;
 }
 
-/* Parks till the far side's last message has come. */
-static yoke_error *wait_for_end(struct yoke_context *ctx)
+/* Parks till the far side's last message has come; or, `or_failed`, till it is known that this dialog fails.
+ */
+static yoke_error *wait_for_end(struct yoke_context *ctx, bool or_failed)
 {
-    while (ctx->state != DIALOG_DONE) {
+    while (ctx->state != DIALOG_DONE && !(or_failed && ctx->remote)) {
         if (task_has_news(task_here()))
             return task_news(task_here());
         YOKE_TRY(context_wait(ctx));
@@ -152,7 +153,7 @@ static void wait_for_end_shielded(struct yoke_context *ctx, int64_t bound)
     yoke_error *e =
         yoke_scope_open_with(&shield, &(yoke_scope_options){.after = bound, .at_once = true, .shield = true});
     if (!e)
-        e = yoke_scope_close(&shield, wait_for_end(ctx));
+        e = yoke_scope_close(&shield, wait_for_end(ctx, false));
     yoke_error_free(e);
     task_release_interrupts(task_here());
 }
@@ -171,12 +172,17 @@ bool context_is_own_cancel(const struct yoke_context *ctx, const yoke_error *e)
            yoke_uid_equal(yoke_error_source(e), &ctx->peer->channel->peer);
 }
 
-static void post_overrun(struct yoke_context *ctx)
+yoke_error *context_overrun(const struct yoke_context *ctx)
 {
     const char *why =
         ctx->stream.opened ? "the reader of the stream is too slow" : "no stream was opened on this side";
-    yoke_error *e = yoke_raise(&YOKE_STREAM_OVERRUN, "more than %d messages of actor `%s` wait in `%s`: %s",
-                               CONTEXT_QUEUE_MESSAGES, ctx->peer->channel->peer.name, ctx->name, why);
+    return yoke_raise(&YOKE_STREAM_OVERRUN, "more than %d messages of actor `%s` wait in `%s`: %s",
+                      CONTEXT_QUEUE_MESSAGES, ctx->peer->channel->peer.name, ctx->name, why);
+}
+
+static void post_overrun(struct yoke_context *ctx)
+{
+    yoke_error *e = context_overrun(ctx);
     relay_post(ctx->peer, text_view(ctx->cid), e, &ctx->peer->channel->peer);
     yoke_error_free(e);
 }
@@ -186,12 +192,17 @@ static void queue(struct yoke_context *ctx, const struct msg *m)
     bool is_stop = m->type == MSG_STOP;
     if (ctx->stream.closed || ctx->draining) {
         if (!is_stop) /* the two sides' Stops may cross */
-            yoke_log(YOKE_RUNTIME, "dropped a message of actor `%s` for `%s`: nobody reads the stream any more",
+            yoke_log(YOKE_RUNTIME,
+                     "dropped a message of actor `%s` for `%s`: nobody reads the stream any more",
                      ctx->peer->channel->peer.name, ctx->name);
         return;
     }
-    if (ctx->inbox_count >= CONTEXT_QUEUE_MESSAGES && !ctx->stream.allow_overruns && !is_stop) {
-        if (!ctx->cancel_called)
+    /* After the first message that was lost none is taken, the Stop neither: the reader shall not see a gap,
+     * nor an end that looks like a good one. */
+    bool full = ctx->inbox_count >= CONTEXT_QUEUE_MESSAGES && !ctx->stream.allow_overruns && !is_stop;
+    if (full || ctx->overrun) {
+        ctx->overrun = true;
+        if (!ctx->cancel_called && !is_stop)
             post_overrun(ctx);
         return;
     }
@@ -207,6 +218,8 @@ static void queue(struct yoke_context *ctx, const struct msg *m)
         memcpy(item->payload, m->pld.data, size);
     list_append(&ctx->inbox, &item->link);
     ctx->inbox_count++;
+    if (ctx->inbox_count >= CONTEXT_QUEUE_MESSAGES / 2 && ctx->inbox_count <= CONTEXT_QUEUE_MESSAGES)
+        ctx->peer->crowded = true;
 }
 
 /* The body is interrupted: it waits elsewhere, or there are other tasks in it. */
@@ -285,6 +298,7 @@ static void act(struct yoke_context *ctx, enum dialog_action action, const struc
         ended(ctx);
         break;
     case DIALOG_FAIL_TASK:
+    case DIALOG_FAIL_BODY:
         fail(ctx, relay_unpack(m, peer));
         break;
     case DIALOG_CANCEL_TASK:
@@ -300,7 +314,7 @@ static void act(struct yoke_context *ctx, enum dialog_action action, const struc
 void context_take(struct yoke_context *ctx, const struct msg *m)
 {
     enum dialog_event event;
-    if (!dialog_event_of(m->type, &event))
+    if (!dialog_event_of(m, &event))
         return;
     struct dialog_step step = dialog_step(ctx->state, event, ctx->is_call);
     ctx->state = step.next;
@@ -523,7 +537,7 @@ yoke_error *yoke_context_result(yoke_context *ctx, void *result)
         return yoke_raise(&YOKE_USAGE, "yoke_context_result is for the side that opened the context");
     ctx->draining = true;
     drop_inbox(ctx);
-    YOKE_TRY(wait_for_end(ctx));
+    YOKE_TRY(wait_for_end(ctx, true));
     if (ctx->remote)
         return context_is_own_cancel(ctx, ctx->remote) ? NULL : context_remote_error(ctx);
     if (!result)
@@ -580,7 +594,7 @@ yoke_error *yoke_context_close(yoke_context *ctx, yoke_error *e)
     ctx->draining = true;
     drop_inbox(ctx);
     if (!e && !ctx->cancel_called && ctx->state != DIALOG_DONE)
-        e = wait_for_end(ctx);
+        e = wait_for_end(ctx, true);
     if (ctx->state != DIALOG_DONE)
         cancel_and_wait(ctx);
     ctx->scope_open = false;

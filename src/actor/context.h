@@ -55,6 +55,8 @@ struct yoke_context {
     yoke_error *remote; /* how the far side failed, or the channel's loss */
     list inbox;
     size_t inbox_count;
+    bool overrun;  /* a message did not fit in it any more: the reader gets what had come before, and an error
+                    */
     bool draining; /* nobody will read it: what comes is dropped */
     list waiters;  /* tasks that wait for any change */
     unsigned waiting;
@@ -103,6 +105,8 @@ YOKE_MUST_USE yoke_error *context_wait(struct yoke_context *ctx);
 yoke_error *context_remote_error(struct yoke_context *ctx);
 /* Was the dialog's error the answer to this side's own request? */
 bool context_is_own_cancel(const struct yoke_context *ctx, const yoke_error *e);
+/* The error for both sides when the queue is full. */
+yoke_error *context_overrun(const struct yoke_context *ctx);
 /* Wakes whoever waits in the dialog. */
 void context_wake(struct yoke_context *ctx);
 

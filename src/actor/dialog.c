@@ -1,5 +1,7 @@
 #include "actor/dialog.h"
 
+#include <string.h>
+
 /* Short names keep the rows of the table on one line each. */
 #define DROP(s)                                                                                              \
     {                                                                                                        \
@@ -37,42 +39,46 @@
     {                                                                                                        \
         DIALOG_FAIL_TASK, DIALOG_##s                                                                         \
     }
+#define REFUSED(s)                                                                                           \
+    {                                                                                                        \
+        DIALOG_FAIL_BODY, DIALOG_##s                                                                         \
+    }
 #define CANCEL(s)                                                                                            \
     {                                                                                                        \
         DIALOG_CANCEL_TASK, DIALOG_##s                                                                       \
     }
 
+/* clang-format off */
 /*
  * Notes to the pairs that are not plain.
- *   STARTING x anything but StartAck, Error   a far side that answers without having begun: its channel is of
- * no use ACKED x Return                            a context that returns without `started` has no first
- * value: open must fail, not hang SERVED* x StartAck, Started, Return       the opener has no such message;
- * Python peers ignore them, so do we SERVED x Yield, Stop                      the opener streams only after
- * Started: what comes before is dropped DONE, ENDED x anything                    late: messages cross on the
- * way
+ *   STARTING x anything but StartAck, Error   a far side that answers without having begun: its channel is of no use
+ *   ACKED x Return                            a context that returns without `started` has no first value: open must fail, not hang
+ *   OPEN x refused                            the far task lives: this side fails, and its close cancels that task
+ *   SERVED* x StartAck, Started, Return       the opener has no such message; Python peers ignore them, so do we
+ *   SERVED x Yield, Stop                      the opener streams only after Started: what comes before is dropped
+ *   DONE, ENDED x anything                    late: messages cross on the way
  */
-/* clang-format off */
 static const struct dialog_step contexts[DIALOG_STATES][DIALOG_EVENTS] = {
-    /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               lost */
-    [DIALOG_STARTING]    = {ACK(ACKED),        BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        LOSS(DONE)},
-    [DIALOG_ACKED]       = {BREAK(ACKED),      FIRST(OPEN),       BREAK(ACKED),       DROP(ACKED),        RESULT(DONE),       RESULT(DONE),       ERROR(DONE),        LOSS(DONE)},
-    [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       QUEUE(OPEN),        QUEUE(OPEN),        RESULT(DONE),       BREAK(OPEN),        ERROR(DONE),        LOSS(DONE)},
-    [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
-    [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       CANCEL(SERVED)},
-    [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), QUEUE(SERVED_OPEN), QUEUE(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
-    [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
+    /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             lost */
+    [DIALOG_STARTING]    = {ACK(ACKED),        BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    LOSS(DONE)},
+    [DIALOG_ACKED]       = {BREAK(ACKED),      FIRST(OPEN),       BREAK(ACKED),       DROP(ACKED),        RESULT(DONE),       RESULT(DONE),       ERROR(DONE),        BREAK(ACKED),       LOSS(DONE)},
+    [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       QUEUE(OPEN),        QUEUE(OPEN),        RESULT(DONE),       BREAK(OPEN),        ERROR(DONE),        REFUSED(OPEN),      LOSS(DONE)},
+    [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
+    [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       CANCEL(SERVED)},
+    [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), QUEUE(SERVED_OPEN), QUEUE(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
+    [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
 };
 
 /* Calls: no first value, no stream. A cancel request is a call whose result is its CancelAck. */
 static const struct dialog_step calls[DIALOG_STATES][DIALOG_EVENTS] = {
-    /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               lost */
-    [DIALOG_STARTING]    = {ACK(ACKED),        BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        LOSS(DONE)},
-    [DIALOG_ACKED]       = {BREAK(ACKED),      BREAK(ACKED),      BREAK(ACKED),       BREAK(ACKED),       RESULT(DONE),       RESULT(DONE),       ERROR(DONE),        LOSS(DONE)},
-    [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        LOSS(DONE)},
-    [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
-    [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       CANCEL(SERVED)},
-    [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
-    [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
+    /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             lost */
+    [DIALOG_STARTING]    = {ACK(ACKED),        BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    LOSS(DONE)},
+    [DIALOG_ACKED]       = {BREAK(ACKED),      BREAK(ACKED),      BREAK(ACKED),       BREAK(ACKED),       RESULT(DONE),       RESULT(DONE),       ERROR(DONE),        BREAK(ACKED),       LOSS(DONE)},
+    [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        LOSS(DONE)},
+    [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
+    [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       CANCEL(SERVED)},
+    [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
+    [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
 };
 
 /* clang-format on */
@@ -82,9 +88,16 @@ struct dialog_step dialog_step(enum dialog_state state, enum dialog_event event,
     return is_call ? calls[state][event] : contexts[state][event];
 }
 
-bool dialog_event_of(enum msg_type type, enum dialog_event *event)
+/* Only who did not take a message names its sender; an error that came to us over others is boxed. */
+static bool is_refusal(const struct msg *m)
 {
-    switch (type) {
+    return m->error.sender.name.data && m->error.boxed_type.size == m->error.src_type.size &&
+           memcmp(m->error.boxed_type.data, m->error.src_type.data, m->error.src_type.size) == 0;
+}
+
+bool dialog_event_of(const struct msg *m, enum dialog_event *event)
+{
+    switch (m->type) {
     case MSG_START_ACK:
         *event = DIALOG_START_ACK;
         return true;
@@ -104,7 +117,7 @@ bool dialog_event_of(enum msg_type type, enum dialog_event *event)
         *event = DIALOG_CANCEL_ACK;
         return true;
     case MSG_ERROR:
-        *event = DIALOG_ERROR;
+        *event = is_refusal(m) ? DIALOG_REFUSED : DIALOG_ERROR;
         return true;
     case MSG_AID:
     case MSG_SPAWN_SPEC:

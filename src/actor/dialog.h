@@ -29,7 +29,8 @@ enum dialog_event {
     DIALOG_RETURN,
     DIALOG_CANCEL_ACK,
     DIALOG_ERROR,
-    DIALOG_LOST, /* the channel is gone */
+    DIALOG_REFUSED, /* an Error that says: one of your messages was not taken. The far task goes on */
+    DIALOG_LOST,    /* the channel is gone */
     DIALOG_EVENTS
 };
 
@@ -42,6 +43,7 @@ enum dialog_action {
     DIALOG_TAKE_ERROR,  /* the last message: an error */
     DIALOG_TAKE_LOSS,   /* the channel's end is the dialog's */
     DIALOG_FAIL_TASK,   /* an error sent to a task of ours: it fails with it */
+    DIALOG_FAIL_BODY,   /* the opener fails; the far task goes on till the close cancels it */
     DIALOG_CANCEL_TASK, /* who started our task is gone */
     DIALOG_BREAK        /* against the protocol: the channel ends */
 };
@@ -53,7 +55,7 @@ struct dialog_step {
 
 struct dialog_step dialog_step(enum dialog_state state, enum dialog_event event, bool is_call);
 /* The event of a message; false for types that belong to no dialog. */
-bool dialog_event_of(enum msg_type type, enum dialog_event *event);
+bool dialog_event_of(const struct msg *m, enum dialog_event *event);
 const char *dialog_state_name(enum dialog_state state);
 
 #endif

@@ -106,7 +106,7 @@ static void take(struct peer *peer, const struct msg *m)
         serve_start(peer, m);
         return;
     }
-    if (!dialog_event_of(m->type, &event)) {
+    if (!dialog_event_of(m, &event)) {
         peer_break(peer, "a %s in the middle of the connection", msg_type_name(m->type));
         return;
     }
@@ -131,6 +131,10 @@ static yoke_error *read_all(struct peer *peer)
         struct msg m;
         YOKE_TRY(channel_receive(peer->channel, &m));
         take(peer, &m);
+        if (peer->crowded) {
+            peer->crowded = false;
+            YOKE_TRY(yoke_cancel_shielded_checkpoint());
+        }
         if (buffer_size(&peer->channel->out) > UNREAD_ANSWERS_BYTES)
             peer_break(peer, "it reads none of its answers");
     }

@@ -26,8 +26,9 @@ struct peer {
     struct table served; /* dialogs that the peer started */
     struct child *child; /* if it is one of ours */
     bool is_parent;
-    unsigned held;/* it, or someone below it, holds or waits for the debugger's terminal */
+    unsigned held; /* it, or someone below it, holds or waits for the debugger's terminal */
     bool reading;
+    bool crowded;       /* a queue of the dialogs fills: its reader is given time before more is read */
     list end_requests;  /* who asked this actor to end, and waits for the answer */
     yoke_error *lost;   /* why its dialogs ended; NULL while it lives */
     yoke_event drained; /* the last message was read */

@@ -18,6 +18,8 @@ yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stream, const yoke
     *stream = NULL;
     if (!task_here())
         return task_outside("yoke_stream_open");
+    if (ctx->stream.closed)
+        return yoke_raise(&YOKE_CLOSED, "the stream of `%s` was closed: a context has one", ctx->name);
     if (ctx->stream.opened)
         return yoke_raise(&YOKE_USAGE, "the stream of `%s` was opened before: a context has one", ctx->name);
     if (ctx->is_call || (!ctx->is_opener && ctx->state != DIALOG_SERVED_OPEN))
@@ -114,6 +116,8 @@ yoke_error *yoke_recv(yoke_stream *stream, void *item)
         }
         if (!list_empty(&ctx->inbox))
             return take_item(ctx, item);
+        if (ctx->overrun && ctx->state == DIALOG_DONE)
+            return context_overrun(ctx); /* the far side had ended before it could learn of that */
         if (ctx->stream.ended || ctx->state == DIALOG_DONE) {
             ctx->stream.ended = true;
             return yoke_raise(&YOKE_END_OF_CHANNEL, "the far side of `%s` has closed its stream", ctx->name);
