@@ -32,8 +32,9 @@ static yoke_error *twice(const number *args, number *result)
 
 static yoke_error *spin(const yoke_type_none *args, yoke_type_none *result)
 {
-    for (volatile unsigned i = 0;; i++)
+    for (volatile bool on = true; on;)
         ;
+    return NULL;
 }
 
 static yoke_error *fork_sleeper(const yoke_type_none *args, yoke_type_none *result)

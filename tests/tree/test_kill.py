@@ -1,0 +1,314 @@
+#!/usr/bin/env python3
+"""kill -9 at any moment, on any process of a tree. Usage: test_kill.py KILL_TREE. Prints TAP.
+
+KILL_RUNS trees (default 200) are shot at, both backends in turn, several trees at once. The seed of a run (KILL_SEED, default
+drawn at random and printed) decides the victim and the moment: `KILL_SEED=s KILL_ONLY=n` plays run n of seed s again.
+"""
+
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import uuid
+
+import processes
+
+PROGRAM = os.path.abspath(sys.argv[1])
+RUNS = int(os.environ.get("KILL_RUNS", "200"))
+SEED = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(10**6))
+ONLY = os.environ.get("KILL_ONLY")
+AT_ONCE = 3
+MIDDLES, LEAVES = 2, 2
+# What must be gone after a kill is gone within this many seconds; sanitizers are given more.
+SANITIZED = b"__asan_init" in open(PROGRAM, "rb").read()
+GONE = 8.0 if SANITIZED else 2.0
+PATIENCE = 60.0
+LONG_RUN_MS, SHORT_RUN_MS = 30000, 150
+
+
+class Failure(Exception):
+    pass
+
+
+def check(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+# ---- one tree ----
+
+
+class Tree:
+    """A running kill_tree with its own mark, and a folder of its own for whatever it might leave."""
+
+    def __init__(self, backend, run_ms, *special):
+        self.folder = tempfile.mkdtemp(prefix="kill-")
+        self.mark = "KILL_TEST=" + uuid.uuid4().hex
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("YOKE_")}
+        environment |= {"YOKE_BACKEND": backend, "TMPDIR": self.folder, "XDG_RUNTIME_DIR": self.folder,
+                        "KILL_TEST": self.mark.split("=")[1]}
+        self.begin = time.monotonic()
+        self.out = tempfile.TemporaryFile()
+        self.err = tempfile.TemporaryFile()
+        self.root = subprocess.Popen([PROGRAM, str(MIDDLES), str(LEAVES), str(run_ms), *special], env=environment,
+                                     stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err)
+
+    def said(self, word):
+        return word in self.output().split("\n")
+
+    def output(self):
+        return os.pread(self.out.fileno(), 1 << 16, 0).decode()
+
+    def errors(self):
+        return os.pread(self.err.fileno(), 1 << 20, 0).decode(errors="replace")
+
+    def wait_for(self, word):
+        """False: the root has ended without having said it."""
+        while not self.said(word):
+            check(time.monotonic() - self.begin < PATIENCE, f"the tree never said `{word}`")
+            if self.root.poll() is not None:
+                return self.said(word)
+            time.sleep(0.001)
+        return True
+
+    def role_of(self, process):
+        if process.pid == self.root.pid:
+            return "root"
+        for role in "middle", "leaf", "zygote":
+            if process.name.startswith("yoke-" + role):
+                return role
+        return "newborn" # it has not met its parent yet
+
+    def of_role(self, role):
+        return [p for p in processes.living(self.mark) if self.role_of(p) == role]
+
+    def wait_gone(self):
+        """Nothing is left within the bound. Returns how long that took."""
+        try:
+            status = self.root.wait(GONE)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"the root did not end: {processes.living(self.mark)}") from None
+        left, took = processes.wait_till_gone(self.mark, self.root.pid, GONE)
+        check(not left, f"{GONE} s later there is still {left}")
+        check(not os.listdir(self.folder), f"files are left: {os.listdir(self.folder)}")
+        return status
+
+    def end(self):
+        for p in processes.living(self.mark):
+            os.kill(p.pid, signal.SIGKILL)
+        self.root.kill()
+        self.root.wait()
+        processes.wait_till_gone(self.mark, self.root.pid, 5)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def checked(fn, *arguments):
+    """Runs one scene in a tree of its own; returns None or what went wrong."""
+    tree = None
+    try:
+        tree = Tree(*arguments)
+        return fn(tree)
+    except Exception as e:
+        what = str(e) if isinstance(e, Failure) else traceback.format_exc()
+        return f"{what}\n{tree.output() + tree.errors()[-5000:] if tree else ''}"
+    finally:
+        if tree:
+            tree.end()
+
+
+# ---- the seeded runs ----
+
+
+def plan(run):
+    """What run `run` of the seed does: where it strikes, whom, and how long after."""
+    rng = random.Random(f"{SEED}/{run}")
+    backend = ["exec", "fork"][run % 2]
+    phase = rng.choice(["spawn", "load", "load", "teardown"])
+    roles = ["root", "middle", "leaf"] + (["zygote"] if backend == "fork" else [])
+    roles += ["newborn"] if phase == "spawn" else []
+    delay = {"spawn": 0.005, "load": 0.1, "teardown": 0.012}[phase] * rng.random()
+    return backend, phase, rng.choice(roles), rng.random(), delay
+
+
+def choose(tree, role, share):
+    """Waits for a process of the role; any other when there is none any more; None: the tree has ended."""
+    deadline = time.monotonic() + 2
+    while tree.root.poll() is None:
+        there = processes.living(tree.mark)
+        fit = [p for p in there if tree.role_of(p) == role]
+        if fit or time.monotonic() > deadline or (there and tree.said("teardown")):
+            fit = fit or there
+            if fit:
+                return fit[int(share * len(fit))]
+    return None
+
+
+def strike(victim):
+    try:
+        os.kill(victim.pid, signal.SIGKILL)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+def seeded(tree, run):
+    backend, phase, role, share, delay = plan(run)
+    if phase != "spawn":
+        check(tree.wait_for({"load": "up", "teardown": "teardown"}[phase]), "the tree did not come up")
+    if phase == "spawn":
+        choose(tree, role, share)
+    time.sleep(delay)
+    victim = choose(tree, role, share)
+    ending = tree.said("teardown")
+    if not victim or not strike(victim):
+        check(tree.wait_gone() == 0, "a tree that nobody touched failed")
+        return None
+    role = tree.role_of(victim)
+    status = tree.wait_gone()
+    reported = re.search(rf"actor `[^`]+` \(pid {victim.pid}\) died of SIGKILL", tree.errors())
+    if role == "root":
+        check(status == -signal.SIGKILL, f"the root was killed, and its status is {status}")
+    elif ending or tree.said("teardown"):
+        check(status in (0, 1), f"status {status}")
+        check(status == 0 or reported or role == "zygote", f"{victim} was killed in the teardown, and is not in the report")
+    elif role == "zygote":
+        check(status in (0, 1), f"status {status}")
+    else:
+        check(status == 1 and reported, f"{victim} was killed, status {status}, and it is not in the report")
+    return None
+
+
+def seeded_run(run):
+    backend, phase, role, share, delay = plan(run)
+    run_ms = SHORT_RUN_MS if phase == "teardown" or role == "zygote" else LONG_RUN_MS
+    wrong = checked(lambda tree: seeded(tree, run), backend, run_ms)
+    return run, wrong and f"run {run} ({backend}, {phase}, {role}, {1000 * delay:.1f} ms): {wrong}"
+
+
+# ---- special scenes ----
+
+
+def stopped(role, signals):
+    """A process that is stopped can't end by itself; when its parent goes, it does."""
+
+    def scene(tree):
+        check(tree.wait_for("up"), "the tree did not come up")
+        for p in tree.of_role(role):
+            os.kill(p.pid, signal.SIGSTOP)
+        time.sleep(0.05)
+        for target in signals:
+            for p in tree.of_role(target):
+                os.kill(p.pid, signal.SIGKILL)
+        tree.wait_gone()
+
+    return scene
+
+
+def root_killed(tree):
+    check(tree.wait_for("up"), "the tree did not come up")
+    time.sleep(0.05)
+    tree.root.kill()
+    tree.wait_gone()
+
+
+def middle_killed(tree):
+    check(tree.wait_for("up"), "the tree did not come up")
+    time.sleep(0.05)
+    victim = tree.of_role("middle")[0]
+    strike(victim)
+    check(tree.wait_gone() == 1, "the root's status")
+    check(f"(pid {victim.pid}) died of SIGKILL" in tree.errors(), "the report")
+
+
+def leaf_killed_with_its_sleeper(tree):
+    check(tree.wait_for("up"), "the tree did not come up")
+    check([p for p in processes.living(tree.mark) if p.name == "sleep"], "no leaf has forked a sleep")
+    for victim in tree.of_role("leaf"):
+        strike(victim)
+    check(tree.wait_gone() == 1, "the root's status")
+
+
+def all_at_once(tree):
+    check(tree.wait_for("up"), "the tree did not come up")
+    for p in tree.of_role("root") + tree.of_role("middle"):
+        strike(p)
+    tree.wait_gone()
+
+
+def zygotes_killed(tree):
+    """Those that serve no request are not needed any more; the tree goes on to its end."""
+    check(tree.wait_for("up"), "the tree did not come up")
+    for p in tree.of_role("zygote"):
+        strike(p)
+    check(tree.wait_gone() == 0, "the tree needs the zygote though it starts nothing")
+
+
+def ended_by_itself(tree):
+    check(tree.wait_gone() == 0, "a tree that nobody touched failed")
+    check(tree.errors() == "", "a tree that ends by itself says something")
+
+
+SCENES = [
+    ("a tree that nobody touches", ended_by_itself, 100),
+    ("root and middles at once", all_at_once, LONG_RUN_MS),
+    ("stopped leaves, then the root", stopped("leaf", ["root"]), LONG_RUN_MS),
+    ("stopped leaves, then the middles", stopped("leaf", ["middle"]), LONG_RUN_MS),
+    ("stopped middles, then the root", stopped("middle", ["root"]), LONG_RUN_MS),
+    ("a stopped root", stopped("root", ["root"]), LONG_RUN_MS),
+    ("stopped zygotes, then the root", stopped("zygote", ["root"]), LONG_RUN_MS),
+    ("a leaf that spins, the root", root_killed, LONG_RUN_MS, "spin"),
+    ("a leaf that spins, a middle", middle_killed, LONG_RUN_MS, "spin"),
+    ("a leaf with a process of its own, the root", root_killed, LONG_RUN_MS, "fork"),
+    ("a leaf with a process of its own, a middle", middle_killed, LONG_RUN_MS, "fork"),
+    ("a leaf with a process of its own, the leaf", leaf_killed_with_its_sleeper, LONG_RUN_MS, "fork"),
+    ("a leaf with a process of its own, none", ended_by_itself, 100, "fork"),
+]
+
+
+def scene_run(item):
+    number, backend = item
+    name, fn, *arguments = (SCENES + [("zygotes", zygotes_killed, 400)])[number]
+    return f"{name} ({backend})", checked(fn, backend, *arguments)
+
+
+# ---- the whole ----
+
+
+def shared_memory():
+    return sorted(os.listdir("/dev/shm"))
+
+
+def tap(number, fine, name, wrong=None):
+    print(f"{'ok' if fine else 'not ok'} {number} - {name}", flush=True)
+    for line in (wrong or "").splitlines():
+        print("# " + line, flush=True)
+
+
+def main():
+    scenes = [(i, b) for i in range(len(SCENES)) for b in ("exec", "fork")] + [(len(SCENES), "fork")]
+    runs = [int(ONLY)] if ONLY else range(RUNS)
+    print(f"1..{len(scenes) + 2}")
+    print(f"# KILL_SEED={SEED} KILL_RUNS={RUNS}", flush=True)
+    before = shared_memory()
+    begin = time.monotonic()
+    failures = 0
+    with multiprocessing.get_context("fork").Pool(AT_ONCE, processes.become_subreaper) as pool:
+        for number, (name, wrong) in enumerate(pool.imap(scene_run, scenes), 1):
+            tap(number, not wrong, name, wrong)
+            failures += bool(wrong)
+        wrongs = [wrong for _, wrong in pool.imap(seeded_run, runs, chunksize=1) if wrong]
+    tap(len(scenes) + 1, not wrongs, f"{len(runs)} kills of seed {SEED}", "\n".join(wrongs[:5]))
+    print(f"# {len(wrongs)} of {len(runs)} failed; {time.monotonic() - begin:.0f} s in all", flush=True)
+    left = sorted(set(shared_memory()) - set(before))
+    tap(len(scenes) + 2, not left, "no shared memory is left", " ".join(left))
+    return 1 if failures or wrongs or left else 0
+
+
+sys.exit(main())
