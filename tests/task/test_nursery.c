@@ -544,6 +544,31 @@ static void test_deadline_of_a_nursery(void **state)
     run(deadline_of_a_nursery);
 }
 
+/* Cancelled from wherever: a child that was stopped ends its nursery, and is no error. */
+static yoke_error *child_returns_cancelled(void *arg)
+{
+    yoke_scope s;
+    YOKE_TRY(yoke_scope_open(&s));
+    yoke_scope_cancel(&s, NULL);
+    yoke_error *kept = yoke_checkpoint();
+    YOKE_TRY(yoke_scope_close(&s, NULL));
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    YOKE_TRY(yoke_spawn(&n, wait_forever, NULL));
+    YOKE_TRY(yoke_spawn(&n, fail_with, kept));
+    YOKE_TRY(yoke_scope_open_after_at(__FILE__, __LINE__, &s, YOKE_S(5), true));
+    yoke_error *e = yoke_scope_close(&s, yoke_sleep_forever());
+    CHECK(yoke_error_is_cancelled(e));
+    YOKE_TRY(yoke_nursery_close(&n, e));
+    CHECK(saw_cancel == 1);
+    return NULL;
+}
+
+static void test_a_child_that_returns_cancelled_ends_the_nursery(void **state)
+{
+    run(child_returns_cancelled);
+}
+
 static yoke_error *reason_tells_who(void *arg)
 {
     yoke_nursery n;
@@ -785,8 +810,8 @@ HARNESS_MAIN(
     TEST(test_nurs_27_close_never_makes_a_cancellation), TEST(test_nurs_28_a_childs_failure_wakes_the_body),
     TEST(test_nurs_29_cancelled_of_two_scopes), TEST(test_nurs_39_shielded_nursery),
     TEST(test_nurs_40_spawn_from_elsewhere), TEST(test_scope_46_cancel_while_closing),
-    TEST(test_deadline_of_a_nursery), TEST(test_the_cancelled_says_whose_failure_it_was),
-    TEST(test_nurs_22_a_hundred_thousand_children), TEST(test_nurs_19_closing_out_of_order_dies),
-    TEST(test_nurs_20_a_task_ends_with_a_nursery_open), TEST(test_nurs_21_use_after_close_dies),
-    TEST(test_nurs_21_no_allocation_for_the_nursery), TEST(test_task_22_out_of_stacks),
-    TEST(test_sys_03_no_error_is_lost_without_memory))
+    TEST(test_deadline_of_a_nursery), TEST(test_a_child_that_returns_cancelled_ends_the_nursery),
+    TEST(test_the_cancelled_says_whose_failure_it_was), TEST(test_nurs_22_a_hundred_thousand_children),
+    TEST(test_nurs_19_closing_out_of_order_dies), TEST(test_nurs_20_a_task_ends_with_a_nursery_open),
+    TEST(test_nurs_21_use_after_close_dies), TEST(test_nurs_21_no_allocation_for_the_nursery),
+    TEST(test_task_22_out_of_stacks), TEST(test_sys_03_no_error_is_lost_without_memory))

@@ -315,6 +315,10 @@ static yoke_error *kept_watches(void *arg)
     YOKE_TRY(yoke_fail_after(&s, YOKE_S(5)));
     YOKE_TRY(yoke_scope_close(&s, poll_watch_readable(&w)));
     drain(fds[0]);
+    /* And consumed by that. */
+    YOKE_TRY(yoke_move_on_after(&s, YOKE_MS(2)));
+    YOKE_TRY(yoke_scope_close(&s, poll_watch_readable(&w)));
+    CHECK(yoke_scope_cancelled_caught(&s));
     /* The end is seen each time. */
     close(fds[1]);
     for (int i = 0; i < 3; i++) {

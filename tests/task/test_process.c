@@ -284,6 +284,11 @@ static yoke_error *letters_of(const int *fds, size_t count, const char *expected
     int out[2];
     if (pipe2(out, O_CLOEXEC))
         return yoke_raise_errno(errno, "pipe");
+    for (int i = 0; i < 2; i++) { /* leaves the low numbers free */
+        int low = out[i];
+        out[i] = fcntl(low, F_DUPFD_CLOEXEC, 50);
+        close(low);
+    }
     int all[8] = {-1, out[1], -1};
     memcpy(all + 3, fds, count * sizeof *fds);
     yoke_process_options options = {.fds = all, .fd_count = 3 + count};
@@ -312,6 +317,8 @@ static yoke_error *letters_of(const int *fds, size_t count, const char *expected
  */
 static yoke_error *permutations(void *arg)
 {
+    if (arg)
+        close(0); /* the lowest number is free: nothing of the plan may land on it */
     static const int orders[][3] = {{3, 4, 5}, {3, 5, 4}, {4, 3, 5}, {4, 5, 3},
                                     {5, 3, 4}, {5, 4, 3}, {3, 3, 3}};
     for (int o = 0; o < 7; o++) {
@@ -340,7 +347,8 @@ static void letters_open(void)
 static void permutations_in_child(void)
 {
     letters_open();
-    yoke_error *e = yoke_run(permutations, NULL, NULL);
+    yoke_error *e =
+        yoke_error_join(yoke_run(permutations, NULL, NULL), yoke_run(permutations, (char[]){"close"}, NULL));
     if (e)
         yoke_error_print(stderr, e);
     CHILD_CHECK(!e);
