@@ -136,6 +136,13 @@ static const char *wire_name(const yoke_error_kind *kind, bool to_yoke)
     return "RuntimeFailure";
 }
 
+/* The name that an error came with, on its way to the next peer: one of ours is no name to a Python actor. */
+static const char *name_passed_on(const char *name, bool to_yoke)
+{
+    const yoke_error_kind *kind = to_yoke ? NULL : yoke_error_kind_find(name);
+    return kind ? wire_name(kind, false) : name;
+}
+
 static const yoke_error_kind *kind_of_name(struct text_view name)
 {
     char text[128];
@@ -214,7 +221,7 @@ static yoke_error *fill(struct outgoing *o, struct peer *peer, struct text_view 
     else
         o->text = yoke_error_text(e);
     const char *source_type =
-        passes_on && r->source_type ? r->source_type : wire_name(yoke_error_kind_of(inner), to_yoke);
+        passes_on && r->source_type ? name_passed_on(r->source_type, to_yoke) : wire_name(yoke_error_kind_of(inner), to_yoke);
     o->m = (struct msg){.type = MSG_ERROR, .cid = cid};
     o->m.error.src_uid = uid_view(passes_on ? &r->source : &a->uid);
     o->m.error.src_type = text_view(source_type);
