@@ -220,8 +220,8 @@ static yoke_error *fill(struct outgoing *o, struct peer *peer, struct text_view 
         add_tree(o, inner);
     else
         o->text = yoke_error_text(e);
-    const char *source_type =
-        passes_on && r->source_type ? name_passed_on(r->source_type, to_yoke) : wire_name(yoke_error_kind_of(inner), to_yoke);
+    const char *source_type = passes_on && r->source_type ? name_passed_on(r->source_type, to_yoke)
+                                                          : wire_name(yoke_error_kind_of(inner), to_yoke);
     o->m = (struct msg){.type = MSG_ERROR, .cid = cid};
     o->m.error.src_uid = uid_view(passes_on ? &r->source : &a->uid);
     o->m.error.src_type = text_view(source_type);

@@ -271,8 +271,24 @@ static yoke_error *cancelled_hops(struct line *l)
     return NULL;
 }
 
+/* A yoke leaf, a yoke actor in the middle, a Python root. */
+static yoke_error *from_yoke_to_python(struct line *l)
+{
+    struct msg m;
+    l->to_there.channel->peer_is_yoke = true;
+    YOKE_TRY(post(l, yoke_raise(&TEST_SLOWER, "at the leaf"), NULL, &m));
+    CHECK(text_view_is(m.error.src_type, "test.Slower"));
+    yoke_error *e = relay_unpack(&m, &l->to_here);
+    l->to_there.channel->peer_is_yoke = false;
+    YOKE_TRY(post(l, e, NULL, &m));
+    CHECK(text_view_is(m.error.src_type, "TooSlowError") &&
+          text_view_is(m.error.boxed_type, "RemoteActorError"));
+    return NULL;
+}
+
 static void test_hops(void **state)
 {
+    run(from_yoke_to_python);
     run(hops);
     run(cancelled_hops);
 }
@@ -381,8 +397,8 @@ static yoke_error *hostile(struct line *l)
     m.error.src_type = m.error.boxed_type = text_view("Cancelled");
     m.error.yoke = (struct raw_view){0};
     e = relay_unpack(&m, &l->to_here);
-    fine =
-        yoke_error_is(e, &YOKE_REMOTE) && !yoke_error_is_cancelled(e) && !yoke_error_find(e, &YOKE_CANCELLED);
+    fine = yoke_error_is(e, &YOKE_REMOTE) && !yoke_error_is_cancelled(e) &&
+           yoke_error_is(yoke_error_cause(e), &YOKE_REMOTE) && !yoke_error_find(e, &YOKE_CANCELLED);
     yoke_error_free(e);
     CHECK(fine);
     struct buffer tree = BUFFER_EMPTY;
