@@ -1,15 +1,19 @@
 #include "actor/guard.h"
 
+#include "actor/orphan.h"
+#include "base/error.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdint.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#define LAST_WORDS YOKE_MS(200)
 
 void guard_birth(pid_t parent)
 {
@@ -19,23 +23,54 @@ void guard_birth(pid_t parent)
         _exit(1);
 }
 
+/* The thread's own; a process has one guard. */
+static struct guard {
+    int parent;
+    yoke_uid self;
+} guard;
+
+static const char *guard_actor(void *arg)
+{
+    return guard.self.name;
+}
+
+static void sleep_ns(int64_t ns)
+{
+    struct timespec left = {ns / 1000000000, ns % 1000000000};
+    while (nanosleep(&left, &left) < 0 && errno == EINTR)
+        ;
+}
+
+/* The kernel ends this process in LAST_WORDS, whatever its threads are stuck in then: stderr may be a pipe
+ * that nobody reads, and a task may hold any lock. */
+static void arm_kernel(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+    struct itimerspec bound = {.it_value = {0, LAST_WORDS}};
+    timer_t timer;
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0 || timer_settime(timer, 0, &bound, NULL) < 0)
+        kill(getpid(), SIGKILL);
+}
+
 static void *watch(void *arg)
 {
-    struct pollfd parent = {.fd = (int)(intptr_t)arg, .events = POLLIN};
+    struct error_identity identity = {.actor = guard_actor};
+    struct pollfd parent = {.fd = guard.parent, .events = POLLIN};
+    error_identity_set(&identity);
     while (poll(&parent, 1, -1) < 0 && errno == EINTR)
         ;
-    struct timespec bound = {0, GUARD_BOUND};
-    while (nanosleep(&bound, &bound) < 0 && errno == EINTR)
-        ;
+    sleep_ns(GUARD_BOUND);
+    arm_kernel();
     yoke_log(YOKE_CRITICAL,
              "the parent of this actor is gone, and its tasks have not ended in %lld ms: SIGKILL",
              (long long)(GUARD_BOUND / 1000000));
+    orphan_end_own(guard.self.uuid);
     kill(getpid(), SIGKILL);
     return NULL;
 }
 
 /* It takes no signals, so that those of the process reach the scheduler's thread. */
-static int start_thread(int parent_fd)
+static int start_thread(void)
 {
     sigset_t all, before;
     pthread_attr_t attributes;
@@ -46,21 +81,22 @@ static int start_thread(int parent_fd)
     if (!error) {
         pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
         pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN + (64 << 10));
-        error = pthread_create(&thread, &attributes, watch, (void *)(intptr_t)parent_fd);
+        error = pthread_create(&thread, &attributes, watch, NULL);
         pthread_attr_destroy(&attributes);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }
 
-yoke_error *guard_begin(pid_t parent)
+yoke_error *guard_begin(pid_t parent, const yoke_uid *self)
 {
-    int fd = pidfd_open(parent, 0);
-    if (fd < 0)
+    guard.self = *self;
+    guard.parent = pidfd_open(parent, 0);
+    if (guard.parent < 0)
         return yoke_raise_errno(errno, "watching the parent, process %d", (int)parent);
-    int error = start_thread(fd);
+    int error = start_thread();
     if (error) {
-        close(fd);
+        close(guard.parent);
         return yoke_raise_errno(error, "the guard's thread");
     }
     prctl(PR_SET_PDEATHSIG, SIGCONT);

@@ -10,16 +10,17 @@
 #ifndef ACTOR_GUARD_H
 #define ACTOR_GUARD_H
 
-#include <yoke/base.h>
-
-#include <sys/types.h>
+#include "actor/runtime.h"
 
 #define GUARD_BOUND YOKE_MS(500)
 
 /* At the very start of a child: it becomes a subreaper and dies with its parent. Ends the process if the
  * parent is gone already. */
 void guard_birth(pid_t parent);
-/* Starts the thread. From here on a child whose parent dies has GUARD_BOUND to end by itself. */
-YOKE_MUST_USE yoke_error *guard_begin(pid_t parent);
+/*
+ * Starts the thread, once in a process. From here on a child whose parent dies has GUARD_BOUND to end by
+ * itself; else it is killed, and with it the processes that its own code has started (orphan_end_own).
+ */
+YOKE_MUST_USE yoke_error *guard_begin(pid_t parent, const yoke_uid *self);
 
 #endif

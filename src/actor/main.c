@@ -1,6 +1,7 @@
 #include "actor/main.h"
 
 #include "actor/guard.h"
+#include "actor/orphan.h"
 #include "actor/peer.h"
 #include "actor/serve.h"
 #include "actor/spawn.h"
@@ -26,8 +27,7 @@ static const char *actor_name(void *arg)
 
 struct child_run {
     pid_t parent;
-    const struct actor_hooks *hooks;
-    char **argv;
+    bool parent_lost; /* before this actor ended its channel */
     struct actor actor;
 };
 
@@ -74,6 +74,19 @@ static yoke_error *serve(struct actor *a)
     return NULL;
 }
 
+/* Serves, and then sees the loop end that reads the parent's channel. */
+static yoke_error *serve_parent(struct child_run *run)
+{
+    struct actor *a = &run->actor;
+    struct peer *parent = peer_keep(a->parent);
+    yoke_error *e = serve(a);
+    run->parent_lost = parent->lost != NULL;
+    channel_break(parent->channel, yoke_raise(&YOKE_TRANSPORT_CLOSED, "this actor ends"));
+    e = yoke_error_join(e, yoke_event_wait(&parent->ended));
+    peer_release(parent);
+    return e;
+}
+
 static yoke_error *child_task(void *arg)
 {
     struct child_run *run = arg;
@@ -82,40 +95,50 @@ static yoke_error *child_task(void *arg)
     YOKE_TRY(meet_parent(run, &channel));
     scheduler_here->above = a;
     YOKE_TRY(peer_open(&a->parent, a, channel));
-    a->parent->is_parent = true;
-    YOKE_TRY(guard_begin(run->parent));
-    YOKE_TRY(peer_begin(a->parent));
-    yoke_error *e = serve(a);
-    struct peer *parent = peer_keep(a->parent);
-    peer_close(a->parent);
-    e = yoke_error_join(e, yoke_event_wait(&parent->ended));
-    peer_release(parent);
+    struct peer *parent = a->parent;
+    parent->is_parent = true;
+    yoke_error *e = guard_begin(run->parent, &a->uid);
+    if (!e)
+        e = peer_begin(parent);
+    if (!e)
+        e = serve_parent(run);
+    peer_close(parent);
+    a->parent = NULL;
     return e;
+}
+
+static int status_of_child(yoke_error *e)
+{
+    if (!e)
+        return EXIT_SUCCESS;
+    bool parent_gone = yoke_error_is(e, &YOKE_TRANSPORT_CLOSED);
+    yoke_log(parent_gone ? YOKE_RUNTIME : YOKE_ERROR, "this actor ends: %s", yoke_error_message(e));
+    yoke_error_free(e);
+    return EXIT_FAILURE;
 }
 
 static int child_main(pid_t parent, char **argv, const struct actor_hooks *hooks)
 {
-    guard_birth(parent);
-    signal(SIGINT, SIG_IGN); /* ctrl-c is the root's: it asks its children to end */
     if (fcntl(SPAWN_CHANNEL_FD, F_GETFD) < 0 || fcntl(SPAWN_CRASH_FD, F_SETFD, FD_CLOEXEC) < 0) {
         fprintf(stderr, "%s: this option is for the program's own use\n", argv[0] ? argv[0] : "yoke");
         return 2;
     }
+    guard_birth(parent);
+    signal(SIGINT, SIG_IGN); /* ctrl-c is the root's: it asks its children to end */
     if (hooks && hooks->child_begins)
         hooks->child_begins(SPAWN_CRASH_FD);
-    struct child_run run = {.parent = parent, .hooks = hooks, .argv = argv};
+    struct child_run run = {.parent = parent};
     yoke_uid nobody = {"?", ""};
     actor_init(&run.actor, &nobody, hooks, argv);
     struct error_identity identity = {.actor = actor_name, .arg = &run.actor};
     error_identity_set(&identity);
-    yoke_error *e = yoke_run(child_task, &run, &(yoke_run_options){.ignore_interrupt = true});
-    bool parent_gone = yoke_error_is(e, &YOKE_TRANSPORT_CLOSED);
-    if (e)
-        yoke_log(parent_gone ? YOKE_RUNTIME : YOKE_ERROR, "this actor ends: %s", yoke_error_message(e));
+    int status = status_of_child(yoke_run(child_task, &run, &(yoke_run_options){.ignore_interrupt = true}));
     actor_free(&run.actor);
+    /* A parent that is there sweeps up after this actor. */
+    if (run.parent_lost || getppid() != parent)
+        orphan_end_own(run.actor.uid.uuid);
     error_identity_set(NULL);
-    yoke_error_free(e);
-    return e ? EXIT_FAILURE : EXIT_SUCCESS;
+    return status;
 }
 
 /* ---- the root ---- */

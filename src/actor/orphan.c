@@ -1,6 +1,7 @@
 #include "actor/orphan.h"
 
 #include "actor/child.h"
+#include "actor/peer.h"
 #include "actor/zygote.h"
 #include "base/buffer.h"
 
@@ -10,11 +11,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { COMM_BYTES = 16, ROUND_MS = 20 };
+enum { COMM_BYTES = 16, UUID_BYTES = 37, ROUND_MS = 20, HURRIED_MS = 200, OWN_ROUNDS = 20, OWN_ROUND_MS = 5 };
+
+/* ---- what /proc says ---- */
 
 /* Reads a small file of /proc, zero-terminated; false if it can't be. */
 static bool read_file(const char *path, struct buffer *b)
@@ -24,11 +28,86 @@ static bool read_file(const char *path, struct buffer *b)
         return false;
     ssize_t n = 1;
     while (n > 0 && buffer_reserve(b, 4096)) {
-        n = read(fd, b->data + b->end, b->capacity - b->end - 1);
+        do
+            n = read(fd, b->data + b->end, b->capacity - b->end - 1);
+        while (n < 0 && errno == EINTR);
         b->end += n > 0 ? (size_t)n : 0;
     }
     close(fd);
     return n == 0 && buffer_append(b, "", 1);
+}
+
+/* The mark in the environment of process `pid`; empty if there is none, or none of ours. */
+static void read_mark(pid_t pid, char mark[UUID_BYTES])
+{
+    char path[64];
+    struct buffer b = BUFFER_EMPTY;
+    mark[0] = '\0';
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    if (read_file(path, &b)) {
+        const char *at = (const char *)buffer_begin(&b), *end = at + buffer_size(&b) - 1;
+        for (; at < end; at += strlen(at) + 1)
+            if (strncmp(at, ORPHAN_MARK "=", sizeof ORPHAN_MARK) == 0)
+                snprintf(mark, UUID_BYTES, "%s", at + sizeof ORPHAN_MARK);
+    }
+    buffer_free(&b);
+}
+
+/* Is it a zombie, and what was it called? */
+static bool is_zombie(pid_t pid, char comm[COMM_BYTES])
+{
+    char path[64];
+    struct buffer b = BUFFER_EMPTY;
+    bool zombie = false;
+    comm[0] = '\0';
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    if (read_file(path, &b)) {
+        const char *text = (const char *)buffer_begin(&b), *open = strchr(text, '('),
+                   *close = strrchr(text, ')');
+        zombie = open && close && open < close && close[1] == ' ' && close[2] == 'Z';
+        if (zombie)
+            snprintf(comm, COMM_BYTES, "%.*s", (int)(close - open - 1), open + 1);
+    }
+    buffer_free(&b);
+    return zombie;
+}
+
+/* Calls `visit` with each child process of this one: they stand with the thread that forked or adopted them.
+ */
+static void each_child(void (*visit)(pid_t pid, void *arg), void *arg)
+{
+    DIR *threads = opendir("/proc/self/task");
+    for (struct dirent *d; threads && (d = readdir(threads));) {
+        char path[300];
+        struct buffer b = BUFFER_EMPTY;
+        snprintf(path, sizeof path, "/proc/self/task/%s/children", d->d_name);
+        if (d->d_name[0] != '.' && read_file(path, &b)) {
+            char *at = (char *)buffer_begin(&b), *next;
+            for (long pid; (pid = strtol(at, &next, 10)) > 0; at = next)
+                visit((pid_t)pid, arg);
+        }
+        buffer_free(&b);
+    }
+    if (threads)
+        closedir(threads);
+}
+
+/* ---- the adopted ---- */
+
+struct sweep {
+    struct actor *a;
+    bool kill;
+    bool again;          /* something is left, or was reaped: what that leaves behind is ours only now */
+    struct buffer known; /* pid_t: of orphans seen alive; as zombies they can't be told any more */
+};
+
+static bool is_known(const struct sweep *s, pid_t pid)
+{
+    const pid_t *known = (const pid_t *)(const void *)buffer_begin(&s->known);
+    for (size_t i = 0; i < buffer_size(&s->known) / sizeof pid; i++)
+        if (known[i] == pid)
+            return true;
+    return false;
 }
 
 static bool is_ours(struct actor *a, pid_t pid)
@@ -41,99 +120,93 @@ static bool is_ours(struct actor *a, pid_t pid)
     return false;
 }
 
-/* Does process `pid` carry the mark of another actor than `a`? */
-static bool is_marked(struct actor *a, pid_t pid)
+/* The mark that this process' own children inherit: the root has none, or that of an actor which it is not
+ * a part of but was started by. */
+static bool is_own_mark(struct actor *a, const char *mark)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-    struct buffer b = BUFFER_EMPTY;
-    bool marked = false;
-    if (read_file(path, &b)) {
-        const char *at = (const char *)buffer_begin(&b), *end = at + buffer_size(&b) - 1;
-        for (; at < end && !marked; at += strlen(at) + 1)
-            marked = strncmp(at, ORPHAN_MARK "=", sizeof ORPHAN_MARK) == 0 &&
-                     strcmp(at + sizeof ORPHAN_MARK, a->uid.uuid) != 0;
-    }
-    buffer_free(&b);
-    return marked;
+    const char *inherited = getenv(ORPHAN_MARK);
+    return strcmp(mark, a->uid.uuid) == 0 || (inherited && strcmp(mark, inherited) == 0);
 }
 
-/* A zombie has no environment any more: its name must do. */
-static bool is_dead_actor(pid_t pid)
+static bool is_orphan(struct sweep *s, pid_t pid)
 {
-    char path[64], own[COMM_BYTES] = "";
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    struct buffer b = BUFFER_EMPTY;
-    bool dead = false;
-    if (read_file(path, &b)) {
-        const char *text = (const char *)buffer_begin(&b), *name = strchr(text, '('),
-                   *close = strrchr(text, ')');
-        FILE *f = fopen("/proc/self/comm", "re");
-        if (f && fgets(own, sizeof own, f))
-            own[strcspn(own, "\n")] = '\0';
-        if (f)
-            fclose(f);
-        dead = name && close && close[1] == ' ' && close[2] == 'Z' && strncmp(name + 1, "yoke-", 5) == 0 &&
-               strncmp(name + 1, own, (size_t)(close - name - 1)) != 0;
-    }
-    buffer_free(&b);
-    return dead;
-}
-
-static bool is_orphan(struct actor *a, pid_t pid)
-{
-    return !is_ours(a, pid) && (is_marked(a, pid) || is_dead_actor(pid));
-}
-
-/* Reaps the orphan if it is dead, kills it if it is time; is it still there? */
-static bool end_orphan(pid_t pid, bool now)
-{
-    if (waitpid(pid, NULL, WNOHANG | __WALL) != 0)
+    char mark[UUID_BYTES], comm[COMM_BYTES], own[COMM_BYTES] = "";
+    if (is_ours(s->a, pid))
         return false;
-    /* It is ours and not reaped, so the number can't be another process' meanwhile. */
-    if (now) {
-        yoke_log(YOKE_CANCEL, "process %d, left behind by an actor that died: SIGKILL", (int)pid);
-        kill(pid, SIGKILL);
+    if (is_known(s, pid))
+        return true;
+    if (is_zombie(pid, comm)) {
+        prctl(PR_GET_NAME, own);
+        return strncmp(comm, "yoke-", 5) == 0 && strcmp(comm, own) != 0 && !zygote_is_asked(s->a->zygote);
     }
+    read_mark(pid, mark);
+    if (!mark[0] || is_own_mark(s->a, mark) || zygote_is_asked_for(s->a->zygote, mark))
+        return false;
+    buffer_append(&s->known, &pid, sizeof pid);
     return true;
 }
 
-static size_t sweep_children_of_thread(struct actor *a, const char *thread, bool now)
+/* Reaps it if it is dead, kills it if it is time. */
+static void end_orphan(pid_t pid, void *arg)
 {
-    char path[300];
-    snprintf(path, sizeof path, "/proc/self/task/%s/children", thread);
-    struct buffer b = BUFFER_EMPTY;
-    size_t left = 0;
-    if (read_file(path, &b)) {
-        char *at = (char *)buffer_begin(&b);
-        for (char *next; *at; at = next) {
-            pid_t pid = (pid_t)strtol(at, &next, 10);
-            if (next == at)
-                break;
-            if (is_orphan(a, pid))
-                left += end_orphan(pid, now);
-        }
+    struct sweep *s = arg;
+    if (!is_orphan(s, pid))
+        return;
+    s->again = true;
+    /* As long as it is ours and not reaped, the number can't be another process'. */
+    if (waitpid(pid, NULL, WNOHANG | __WALL) == 0 && s->kill) {
+        yoke_log(YOKE_CANCEL, "process %d, left behind by an actor that died: SIGKILL", (int)pid);
+        kill(pid, SIGKILL);
     }
-    buffer_free(&b);
-    return left;
 }
 
-static size_t sweep_once(struct actor *a, bool now)
+static int64_t hurried(struct actor *a, int64_t grace)
 {
-    DIR *threads = opendir("/proc/self/task");
-    size_t left = 0;
-    if (!threads)
-        return 0;
-    for (struct dirent *d; (d = readdir(threads));)
-        if (d->d_name[0] != '.')
-            left += sweep_children_of_thread(a, d->d_name, now);
-    closedir(threads);
-    return left;
+    bool lost = a->parent && a->parent->lost;
+    return lost && grace > YOKE_MS(HURRIED_MS) ? YOKE_MS(HURRIED_MS) : grace;
 }
 
 void orphan_sweep(struct actor *a, int64_t grace)
 {
-    int64_t end = yoke_now() + grace;
-    while (sweep_once(a, yoke_now() >= end))
+    struct sweep s = {.a = a};
+    int64_t begin = yoke_now();
+    for (;;) {
+        s.again = false;
+        each_child(end_orphan, &s);
+        if (!s.again)
+            break;
         yoke_error_free(yoke_sleep(YOKE_MS(ROUND_MS)));
+        s.kill = yoke_now() >= begin + hurried(a, grace);
+    }
+    buffer_free(&s.known);
+}
+
+/* ---- one's own ---- */
+
+struct own {
+    const char *uuid;
+    bool again;
+};
+
+static void end_own(pid_t pid, void *arg)
+{
+    struct own *o = arg;
+    char mark[UUID_BYTES];
+    read_mark(pid, mark);
+    if (strcmp(mark, o->uuid) != 0)
+        return;
+    kill(pid, SIGKILL);
+    o->again = true;
+}
+
+void orphan_end_own(const char *uuid)
+{
+    struct own o = {.uuid = uuid, .again = *uuid != '\0'};
+    /* What was below one of them is ours after it: another look. */
+    for (int i = 0; i < OWN_ROUNDS && o.again; i++) {
+        o.again = false;
+        each_child(end_own, &o);
+        if (o.again)
+            nanosleep(&(struct timespec){0, YOKE_MS(OWN_ROUND_MS)}, NULL);
+    }
 }

@@ -4,9 +4,9 @@
  * not. Both are ended and reaped here.
  *
  * How they are told from children that the program itself forked: each actor's environment says
- * YOKE_ACTOR=UUID, and what it starts inherits that. A child process that carries another actor's mark, and
- * is no child actor of ours, was adopted. Of a zombie only the name is left to see: actors call themselves
- * `yoke-NAME`.
+ * YOKE_ACTOR=UUID, and what it starts inherits that. A child process that carries another mark than its
+ * parent, and is no child actor of ours, was adopted. Of a zombie only the name is left to see: actors call
+ * themselves `yoke-NAME`. A process that was started with an emptied environment is not found.
  */
 #ifndef ACTOR_ORPHAN_H
 #define ACTOR_ORPHAN_H
@@ -15,7 +15,13 @@
 
 #define ORPHAN_MARK "YOKE_ACTOR"
 
-/* Gives what was adopted `grace` to end, then SIGKILL; reaps all of it. Checkpoint. */
+/* Gives what was adopted `grace` to end, then SIGKILL; reaps all of it. An actor that has lost its own parent
+ * has no time: it gives a fifth of a second at most. Checkpoint. */
 void orphan_sweep(struct actor *a, int64_t grace);
+/*
+ * The actor `uuid` ends and nobody above will sweep: SIGKILL for the processes that its own code has started
+ * and left (they carry its mark). Any thread; in 0.1 s at most.
+ */
+void orphan_end_own(const char *uuid);
 
 #endif

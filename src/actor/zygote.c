@@ -21,18 +21,26 @@
 
 extern char **environ;
 
+enum { DIALOG_BOUND_S = 10 };
+
 struct zygote {
     int socket;
     yoke_process *process;
     pid_t pid;
-    bool busy;    /* a task speaks with it */
-    list waiters; /* others that want to */
+    bool busy;          /* a task speaks with it */
+    bool in_step;       /* the last request was answered */
+    char asked_for[37]; /* while busy: the uuid of the child */
+    list waiters;       /* others that want to speak with it */
 };
 
-/* A request: this, two descriptors, then `bytes` of environment. The answer: this, and a pidfd when it is a
- * success. */
+/* What a child has of its parent besides the environment. */
+enum slot { SLOT_CHANNEL, SLOT_CRASH, SLOT_FOLDER, SLOT_STDIN, SLOT_STDOUT, SLOT_STDERR, SLOTS };
+
+/* A request: this, a descriptor for each bit of `slots`, then `bytes` of environment. The answer: this, and a
+ * pidfd when it is a success. */
 struct request {
     char uuid[37];
+    uint8_t slots;
     uint32_t bytes;
 };
 struct answer {
@@ -42,7 +50,7 @@ struct answer {
 /* ---- descriptors over a socket (unix(7), SCM_RIGHTS) ---- */
 
 union ancillary {
-    char space[CMSG_SPACE(2 * sizeof(int))];
+    char space[CMSG_SPACE(SLOTS * sizeof(int))];
     struct cmsghdr align;
 };
 
@@ -67,23 +75,22 @@ static ssize_t send_with_fds(int socket, const void *bytes, size_t size, const i
     return n;
 }
 
-/* Descriptors that did not come are -1. */
-static ssize_t receive_with_fds(int socket, void *bytes, size_t size, int *fds, size_t count)
+/* Room for SLOTS descriptors; those that did not come are -1. */
+static ssize_t receive_with_fds(int socket, void *bytes, size_t size, int fds[SLOTS])
 {
     union ancillary a;
     struct iovec part = {bytes, size};
     struct msghdr m = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = a.space, .msg_controllen = sizeof a.space};
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < SLOTS; i++)
         fds[i] = -1;
     ssize_t n;
     do
         n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
     struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(count * sizeof(int)))
-        memcpy(fds, CMSG_DATA(c), count * sizeof(int));
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+        memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
     return n;
 }
 
@@ -115,9 +122,9 @@ static yoke_error *start(struct actor *a, struct zygote **out)
     return NULL;
 }
 
-static yoke_error *zygote_gone(int error)
+static yoke_error *zygote_gone(struct zygote *z, int error)
 {
-    return yoke_raise_errno(error ? error : ECONNRESET, "the zygote has ended");
+    return yoke_raise_errno(error ? error : ECONNRESET, "the zygote (pid %d) has ended", (int)z->pid);
 }
 
 static yoke_error *send_environment(struct zygote *z, const char *bytes, size_t size)
@@ -129,7 +136,7 @@ static yoke_error *send_environment(struct zygote *z, const char *bytes, size_t 
             continue;
         }
         if (n < 0 && errno != EINTR)
-            return zygote_gone(errno);
+            return zygote_gone(z, errno);
         if (n > 0) {
             bytes += n;
             size -= (size_t)n;
@@ -138,29 +145,37 @@ static yoke_error *send_environment(struct zygote *z, const char *bytes, size_t 
     return NULL;
 }
 
+/* A clone that can't be watched is not kept. It is our child and not yet reaped, so the number is its. */
+static yoke_error *end_clone(pid_t pid, yoke_error *why)
+{
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+        ;
+    return why;
+}
+
 static yoke_error *receive_answer(struct zygote *z, yoke_process **process)
 {
     struct answer answer;
-    int pidfd;
+    int fds[SLOTS];
     for (;;) {
         YOKE_TRY(yoke_wait_readable(z->socket));
-        ssize_t n = receive_with_fds(z->socket, &answer, sizeof answer, &pidfd, 1);
+        ssize_t n = receive_with_fds(z->socket, &answer, sizeof answer, fds);
         if (n == sizeof answer)
             break;
         if (n >= 0 || errno != EAGAIN)
-            return zygote_gone(n < 0 ? errno : 0);
+            return zygote_gone(z, n < 0 ? errno : 0);
     }
+    z->in_step = true;
     if (answer.pid < 0)
         return yoke_raise_errno(-answer.pid, "cloning the zygote");
-    if (pidfd < 0)
-        return yoke_raise(&YOKE_INTERNAL, "the zygote's answer had no pidfd");
-    yoke_error *e = process_adopt(process, answer.pid, pidfd);
+    if (fds[0] < 0) /* it was sent; so there was no room for it */
+        return end_clone(answer.pid, yoke_raise_errno(EMFILE, "the pidfd of a clone"));
+    yoke_error *e = process_adopt(process, answer.pid, fds[0]);
     if (!e)
         return NULL;
-    kill(answer.pid, SIGKILL);
-    waitpid(answer.pid, NULL, __WALL);
-    close(pidfd);
-    return e;
+    close(fds[0]);
+    return end_clone(answer.pid, e);
 }
 
 /* The environment as it is now, one zero-terminated text after the other. */
@@ -174,43 +189,122 @@ static yoke_error *flatten_environment(struct buffer *out, const char *uuid)
     return fine ? NULL : yoke_raise(&YOKE_NO_MEMORY, "a child's environment");
 }
 
-/* A dialog that has begun is gone through undisturbed: else the answer to one request would be read by the
- * next. */
-static yoke_error *dialog(struct zygote *z, const struct request *request, const int fds[2],
-                          const struct buffer *environment, yoke_process **process)
+/* Sends the request with what is open of the descriptors that a child gets. */
+static yoke_error *send_request(struct zygote *z, struct request *request, const int all[SLOTS])
 {
-    yoke_scope shield;
-    YOKE_TRY(yoke_scope_open_with(&shield,
-                                  &(yoke_scope_options){.shield = true, .after = YOKE_S(10), .fail = true}));
-    yoke_error *e = NULL;
-    if (send_with_fds(z->socket, request, sizeof *request, fds, 2) != sizeof *request)
-        e = zygote_gone(errno);
+    int fds[SLOTS];
+    size_t count = 0;
+    for (int slot = 0; slot < SLOTS; slot++)
+        if (fcntl(all[slot], F_GETFD) >= 0) {
+            request->slots |= (uint8_t)(1 << slot);
+            fds[count++] = all[slot];
+        }
+    ssize_t n = send_with_fds(z->socket, request, sizeof *request, fds, count);
+    return n == sizeof *request ? NULL : zygote_gone(z, n < 0 ? errno : 0);
+}
+
+static yoke_error *speak(struct zygote *z, const int all[SLOTS], yoke_process **process)
+{
+    struct request request = {{0}, 0, 0};
+    struct buffer environment = BUFFER_EMPTY;
+    memcpy(request.uuid, z->asked_for, sizeof request.uuid);
+    yoke_error *e = flatten_environment(&environment, z->asked_for);
+    request.bytes = (uint32_t)buffer_size(&environment);
+    z->in_step = e != NULL;
     if (!e)
-        e = send_environment(z, (const char *)buffer_begin(environment), buffer_size(environment));
+        e = send_request(z, &request, all);
+    if (!e)
+        e = send_environment(z, (const char *)buffer_begin(&environment), buffer_size(&environment));
     if (!e)
         e = receive_answer(z, process);
+    buffer_free(&environment);
+    return e;
+}
+
+/* A dialog that has begun is gone through undisturbed: else the answer to one request would be read by the
+ * next. */
+static yoke_error *dialog(struct zygote *z, int channel_fd, int crash_fd, yoke_process **process)
+{
+    yoke_scope shield;
+    YOKE_TRY(yoke_scope_open_with(
+        &shield, &(yoke_scope_options){.shield = true, .after = YOKE_S(DIALOG_BOUND_S), .fail = true}));
+    int folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int all[SLOTS] = {channel_fd, crash_fd, folder, STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+    yoke_error *e = speak(z, all, process);
+    if (folder >= 0)
+        close(folder);
     return yoke_scope_close(&shield, e);
+}
+
+/* Nobody uses it from here on; the next spawn starts another. */
+static void drop(struct actor *a, struct zygote *z)
+{
+    a->zygote = NULL;
+    while (wake_first(&z->waiters, NULL))
+        ;
+    yoke_error_free(yoke_process_signal(z->process, SIGKILL));
+    zygote_close(z);
+}
+
+/* It speaks only when it is asked: anything to read is its end. */
+static bool has_ended(const struct zygote *z)
+{
+    char byte;
+    return recv(z->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
+}
+
+/* The zygote, for this task alone; a new one if there is none that lives. */
+static yoke_error *take(struct actor *a, struct zygote **out)
+{
+    for (;;) {
+        if (!a->zygote)
+            YOKE_TRY(start(a, &a->zygote));
+        struct zygote *z = a->zygote;
+        if (!z->busy && !has_ended(z)) {
+            z->busy = true;
+            *out = z;
+            return NULL;
+        }
+        if (!z->busy) {
+            yoke_log(YOKE_WARNING, "the zygote (pid %d) has ended; another is started", (int)z->pid);
+            drop(a, z);
+            continue;
+        }
+        if (task_has_news(task_here()))
+            return task_news(task_here());
+        YOKE_TRY(wait_in(&z->waiters, NULL));
+    }
+}
+
+static void give_back(struct actor *a, struct zygote *z)
+{
+    z->busy = false;
+    if (z->in_step)
+        wake_first(&z->waiters, NULL);
+    else
+        drop(a, z);
 }
 
 yoke_error *zygote_spawn(struct actor *a, const yoke_uid *uid, int channel_fd, int crash_fd,
                          yoke_process **process)
 {
-    if (!a->zygote)
-        YOKE_TRY(start(a, &a->zygote));
-    struct zygote *z = a->zygote;
-    while (z->busy)
-        YOKE_TRY(wait_in(&z->waiters, NULL));
-    struct request request = {{0}, 0};
-    memcpy(request.uuid, uid->uuid, sizeof request.uuid);
-    struct buffer environment = BUFFER_EMPTY;
-    YOKE_TRY(flatten_environment(&environment, uid->uuid));
-    request.bytes = (uint32_t)buffer_size(&environment);
-    z->busy = true;
-    yoke_error *e = dialog(z, &request, (int[]){channel_fd, crash_fd}, &environment, process);
-    z->busy = false;
-    wake_first(&z->waiters, NULL);
-    buffer_free(&environment);
+    struct zygote *z = NULL;
+    YOKE_TRY(take(a, &z));
+    z->in_step = true;
+    memcpy(z->asked_for, uid->uuid, sizeof z->asked_for);
+    yoke_error *e = dialog(z, channel_fd, crash_fd, process);
+    give_back(a, z);
     return e;
+}
+
+bool zygote_is_asked(const struct zygote *zygote)
+{
+    return zygote && zygote->busy;
+}
+
+bool zygote_is_asked_for(const struct zygote *zygote, const char *uuid)
+{
+    return zygote && zygote->busy && strcmp(zygote->asked_for, uuid) == 0;
 }
 
 pid_t zygote_pid(const struct zygote *zygote)
@@ -288,17 +382,46 @@ static pid_t clone_sibling(int *pidfd)
     return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
 
-static void become_child(int socket, const int fds[2], const struct request *request, char *environment)
+/* Descriptor `number` becomes what came as `fd`; what did not come is /dev/null, as with exec. */
+static void put_in_place(int fd, int number)
 {
+    if (fd < 0)
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd < 0 || dup2(fd, number) < 0)
+        _exit(1);
+    close(fd);
+}
+
+/* What came may have the numbers that it is to get: all of it moves out of the way first. */
+static void place_fds(int socket, int fds[SLOTS])
+{
+    enum { OUT_OF_THE_WAY = 16 };
     close(socket);
-    /* The two may have each other's number: first out of the way, then into place. */
-    int channel = fcntl(fds[0], F_DUPFD_CLOEXEC, 10), crash = fcntl(fds[1], F_DUPFD_CLOEXEC, 10);
-    close(fds[0]);
-    close(fds[1]);
-    dup2(channel, SPAWN_CHANNEL_FD);
-    dup2(crash, SPAWN_CRASH_FD);
-    close(channel);
-    close(crash);
+    for (int slot = 0; slot < SLOTS; slot++) {
+        if (fds[slot] < 0)
+            continue;
+        int moved = fcntl(fds[slot], F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+        if (moved < 0)
+            _exit(1);
+        close(fds[slot]);
+        fds[slot] = moved;
+    }
+    put_in_place(fds[SLOT_STDIN], STDIN_FILENO);
+    put_in_place(fds[SLOT_STDOUT], STDOUT_FILENO);
+    put_in_place(fds[SLOT_STDERR], STDERR_FILENO);
+    put_in_place(fds[SLOT_CHANNEL], SPAWN_CHANNEL_FD);
+    put_in_place(fds[SLOT_CRASH], SPAWN_CRASH_FD);
+}
+
+static void become_child(int socket, int fds[SLOTS], const struct request *request, char *environment)
+{
+    if (fds[SLOT_FOLDER] >= 0) {
+        if (fchdir(fds[SLOT_FOLDER]) < 0)
+            yoke_log(YOKE_WARNING, "the parent's working folder can't be entered: %s", strerror(errno));
+        close(fds[SLOT_FOLDER]);
+        fds[SLOT_FOLDER] = -1;
+    }
+    place_fds(socket, fds);
     change_mark(request->uuid);
     char **block = unflatten(environment, request->bytes);
     if (!block)
@@ -306,13 +429,31 @@ static void become_child(int socket, const int fds[2], const struct request *req
     environ = block;
 }
 
+/* Each descriptor to its slot; false if one is missing. */
+static bool sort_fds(uint8_t slots, const int came[SLOTS], int fds[SLOTS])
+{
+    for (int slot = 0, next = 0; slot < SLOTS; slot++) {
+        fds[slot] = slots & 1 << slot ? came[next++] : -1;
+        if (slots & 1 << slot && fds[slot] < 0)
+            return false;
+    }
+    return fds[SLOT_CHANNEL] >= 0 && fds[SLOT_CRASH] >= 0;
+}
+
+static void close_fds(const int fds[SLOTS])
+{
+    for (int slot = 0; slot < SLOTS; slot++)
+        if (fds[slot] >= 0)
+            close(fds[slot]);
+}
+
 /* One request. True: this is the clone. */
 static bool serve_one(int socket)
 {
     struct request request;
-    int fds[2];
-    ssize_t n = receive_with_fds(socket, &request, sizeof request, fds, 2);
-    if (n != sizeof request || fds[0] < 0)
+    int came[SLOTS], fds[SLOTS];
+    ssize_t n = receive_with_fds(socket, &request, sizeof request, came);
+    if (n != sizeof request || !sort_fds(request.slots, came, fds))
         _exit(n == 0 ? 0 : 1); /* the asker has closed its end, or is gone */
     char *environment = memory_alloc(request.bytes + 1);
     if (!environment || !receive_all(socket, environment, request.bytes))
@@ -327,8 +468,7 @@ static bool serve_one(int socket)
     send_with_fds(socket, &answer, sizeof answer, &pidfd, pid > 0);
     if (pid > 0)
         close(pidfd);
-    close(fds[0]);
-    close(fds[1]);
+    close_fds(fds);
     memory_free(environment);
     return false;
 }

@@ -2,9 +2,11 @@
  * The zygote: a bare image of the program that waits to be cloned, for the fork backend. It is this
  * executable started anew, when the first child is forked, and has no tasks, threads or memory of its
  * parent's. A child is cloned with CLONE_PARENT, so it is the asker's own child, and with CLONE_PIDFD
- * (clone3(2)).
+ * (clone3(2)). It gets the asker's environment, working folder and standard descriptors as they are then;
+ * what else a process inherits (umask, limits, priority) is as it was when the zygote was started.
  *
- * An actor that uses the fork backend has one; it ends when its socket is closed.
+ * An actor that uses the fork backend has one; it ends when its socket is closed. One that was killed is
+ * replaced at the next spawn.
  */
 #ifndef ACTOR_ZYGOTE_H
 #define ACTOR_ZYGOTE_H
@@ -21,6 +23,11 @@ YOKE_MUST_USE yoke_error *zygote_spawn(struct actor *a, const yoke_uid *uid, int
 void zygote_close(struct zygote *zygote);
 /* -1 without one. */
 pid_t zygote_pid(const struct zygote *zygote);
+
+/* A request is under way: clones may be our children that we do not know of yet. */
+bool zygote_is_asked(const struct zygote *zygote);
+/* The same, for the child `uuid`. */
+bool zygote_is_asked_for(const struct zygote *zygote, const char *uuid);
 
 /*
  * The zygote's own side: serves requests that come on descriptor SPAWN_CHANNEL_FD. Returns in each clone, as
