@@ -22,6 +22,14 @@ class Process:
         fields = text[text.rindex(")") + 2:].split()
         self.state, self.parent = fields[0], int(fields[1])
 
+    def option(self):
+        """The last argument of its command line."""
+        try:
+            with open(f"/proc/{self.pid}/cmdline") as f:
+                return f.read().rstrip("\0").rpartition("\0")[2]
+        except OSError:
+            return ""
+
     def __repr__(self):
         return f"{self.name} (pid {self.pid}, parent {self.parent}, {self.state})"
 
