@@ -112,16 +112,23 @@ void context_wake(struct yoke_context *ctx)
 
 yoke_error *context_wait(struct yoke_context *ctx)
 {
-    ctx->waiting++;
     yoke_error *e = wait_in(&ctx->waiters, NULL);
-    ctx->waiting--;
     if (!ctx->closed)
         return e;
-    /* Its opener closed it meanwhile, and left the freeing to the last who waited. */
     yoke_error_free(e);
-    if (!ctx->waiting)
+    return yoke_raise(&YOKE_CLOSED, "the context `%s` was closed", ctx->name);
+}
+
+void context_enter(struct yoke_context *ctx)
+{
+    ctx->users++;
+}
+
+yoke_error *context_leave(struct yoke_context *ctx, yoke_error *e)
+{
+    if (--ctx->users == 0 && ctx->closed)
         context_free(ctx);
-    return yoke_raise(&YOKE_CLOSED, "the context was closed");
+    return e;
 }
 
 static bool owner_waits_here(const struct yoke_context *ctx)
@@ -434,8 +441,9 @@ yoke_error *yoke_context_cancel(yoke_context *ctx)
         return NULL;
     }
     ctx->cancel_by_owner |= task == ctx->owner;
+    context_enter(ctx);
     cancel_and_wait(ctx);
-    return NULL;
+    return context_leave(ctx, NULL);
 }
 
 /* ---- open ---- */
@@ -528,13 +536,8 @@ static void zero_result(const struct yoke_context *ctx, void *result)
         memset(result, 0, ctx->endpoint->result->size);
 }
 
-yoke_error *yoke_context_result(yoke_context *ctx, void *result)
+static yoke_error *take_result(struct yoke_context *ctx, void *result)
 {
-    if (!task_here())
-        return task_outside("yoke_context_result");
-    zero_result(ctx, result);
-    if (!ctx->is_opener)
-        return yoke_raise(&YOKE_USAGE, "yoke_context_result is for the side that opened the context");
     ctx->draining = true;
     drop_inbox(ctx);
     YOKE_TRY(wait_for_end(ctx, true));
@@ -544,6 +547,17 @@ yoke_error *yoke_context_result(yoke_context *ctx, void *result)
         return NULL;
     return record_decode(ctx->endpoint->result, buffer_begin(&ctx->result), buffer_size(&ctx->result),
                          "result", result);
+}
+
+yoke_error *yoke_context_result(yoke_context *ctx, void *result)
+{
+    if (!task_here())
+        return task_outside("yoke_context_result");
+    zero_result(ctx, result);
+    if (!ctx->is_opener)
+        return yoke_raise(&YOKE_USAGE, "yoke_context_result is for the side that opened the context");
+    context_enter(ctx);
+    return context_leave(ctx, take_result(ctx, result));
 }
 
 static bool is_the_remote(const yoke_error *leaf, void *remote)
@@ -599,11 +613,10 @@ yoke_error *yoke_context_close(yoke_context *ctx, yoke_error *e)
         cancel_and_wait(ctx);
     ctx->scope_open = false;
     e = settle(ctx, yoke_scope_close(&ctx->scope, e));
+    context_enter(ctx);
     ctx->closed = true;
     context_wake(ctx);
-    if (!ctx->waiting)
-        context_free(ctx);
-    return e;
+    return context_leave(ctx, e);
 }
 
 /* ---- views ---- */

@@ -59,8 +59,8 @@ struct yoke_context {
                     */
     bool draining; /* nobody will read it: what comes is dropped */
     list waiters;  /* tasks that wait for any change */
-    unsigned waiting;
-    bool closed; /* the last of them frees it */
+    unsigned users; /* tasks inside of a call on it */
+    bool closed;    /* by its opener: the last of them frees it */
 
     yoke_scope scope; /* around the body (opener), around the endpoint (served) */
     bool scope_open;
@@ -99,8 +99,12 @@ void context_take_loss(struct yoke_context *ctx);
 void context_request_cancel(struct yoke_context *ctx);
 /* Someone asks for the task of a served dialog to end; `ack_cid` is answered then. */
 void context_cancel_served(struct yoke_context *ctx, const yoke_uid *canceller, struct text_view ack_cid);
-/* Parks the calling task till something of the dialog changed. Cancellable; it has looked. */
+/* Parks the calling task till something of the dialog changed. Cancellable; it has looked. YOKE_CLOSED: the
+ * opener has closed it. */
 YOKE_MUST_USE yoke_error *context_wait(struct yoke_context *ctx);
+/* Around a call that may wait: another task may close the context meanwhile. Leave returns `e`. */
+void context_enter(struct yoke_context *ctx);
+YOKE_MUST_USE yoke_error *context_leave(struct yoke_context *ctx, yoke_error *e);
 /* The far side's error, for whoever is to be told of it: a copy. */
 yoke_error *context_remote_error(struct yoke_context *ctx);
 /* Was the dialog's error the answer to this side's own request? */

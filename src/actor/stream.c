@@ -61,11 +61,8 @@ static yoke_error *send_refused(struct yoke_context *ctx)
     return NULL;
 }
 
-yoke_error *yoke_send(yoke_stream *stream, const void *item)
+static yoke_error *send_item(struct yoke_context *ctx, const void *item)
 {
-    if (!task_here())
-        return task_outside("yoke_send");
-    struct yoke_context *ctx = context_of(stream);
     YOKE_TRY(send_refused(ctx));
     struct buffer payload = BUFFER_EMPTY;
     yoke_error *e = record_encode(&payload, sent_record(ctx), item, "item");
@@ -76,6 +73,15 @@ yoke_error *yoke_send(yoke_stream *stream, const void *item)
                                        .pld = {buffer_begin(&payload), buffer_size(&payload)}});
     buffer_free(&payload);
     return e;
+}
+
+yoke_error *yoke_send(yoke_stream *stream, const void *item)
+{
+    if (!task_here())
+        return task_outside("yoke_send");
+    struct yoke_context *ctx = context_of(stream);
+    context_enter(ctx);
+    return context_leave(ctx, send_item(ctx, item));
 }
 
 /* ---- receive ---- */
@@ -95,12 +101,8 @@ static yoke_error *take_item(struct yoke_context *ctx, void *item)
     return e;
 }
 
-yoke_error *yoke_recv(yoke_stream *stream, void *item)
+static yoke_error *receive_item(struct yoke_context *ctx, yoke_task *task, void *item)
 {
-    yoke_task *task = task_here();
-    if (!task)
-        return task_outside("yoke_recv");
-    struct yoke_context *ctx = context_of(stream);
     bool looked = false;
     for (;;) {
         if (ctx->stream.closed)
@@ -124,6 +126,16 @@ yoke_error *yoke_recv(yoke_stream *stream, void *item)
         }
         YOKE_TRY(context_wait(ctx));
     }
+}
+
+yoke_error *yoke_recv(yoke_stream *stream, void *item)
+{
+    yoke_task *task = task_here();
+    if (!task)
+        return task_outside("yoke_recv");
+    struct yoke_context *ctx = context_of(stream);
+    context_enter(ctx);
+    return context_leave(ctx, receive_item(ctx, task, item));
 }
 
 /* ---- close ---- */
