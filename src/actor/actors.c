@@ -211,6 +211,23 @@ static yoke_error *check_options(const yoke_actor_options *o)
     return NULL;
 }
 
+static yoke_error *closed(const char *name)
+{
+    return yoke_raise(&YOKE_CLOSED, "actor `%s` can't start: its nursery was cancelled", name);
+}
+
+/* What the starter is told: when the nursery was cancelled meanwhile, that is the reason, and `e` what came
+ * of it. */
+static yoke_error *explain(const yoke_actors *actors, const char *name, yoke_error *e)
+{
+    if (!e || yoke_error_is_cancelled(e) || yoke_error_is(e, &YOKE_INTERRUPTED) ||
+        yoke_error_is(e, &YOKE_CLOSED))
+        return e;
+    return actors->cancelled
+               ? yoke_wrap(e, &YOKE_CLOSED, "actor `%s` did not start: its nursery was cancelled", name)
+               : yoke_wrap(e, &YOKE_SPAWN_FAILED, "actor `%s` could not start", name);
+}
+
 static yoke_error *start(yoke_actors *actors, const char *name, const yoke_actor_options *o,
                          yoke_portal **portal)
 {
@@ -227,7 +244,7 @@ static yoke_error *start(yoke_actors *actors, const char *name, const yoke_actor
     }
     e = connect_child(actors, c, spawned.channel_fd, o);
     if (!e && actors->cancelled) /* meanwhile, by another task */
-        e = yoke_raise(&YOKE_CLOSED, "its nursery was cancelled");
+        e = closed(name);
     if (e)
         return give_up(c, e);
     c->starting = false;
@@ -248,14 +265,12 @@ yoke_error *yoke_actors_start(yoke_actors *actors, const char *name, const yoke_
     YOKE_TRY(check_options(o));
     YOKE_TRY(yoke_checkpoint());
     if (actors->cancelled || actors->closed)
-        return yoke_raise(&YOKE_CLOSED, "actor `%s` can't start: its nursery was cancelled", name);
+        return closed(name);
     actors->starting++;
     yoke_error *e = start(actors, name, o, portal);
     actors->starting--;
     wake_if_empty(actors);
-    if (e && !yoke_error_is_cancelled(e) && !yoke_error_is(e, &YOKE_INTERRUPTED))
-        e = yoke_wrap(e, &YOKE_SPAWN_FAILED, "actor `%s` could not start", name);
-    return e;
+    return explain(actors, name, e);
 }
 
 /* ---- close ---- */
@@ -325,7 +340,7 @@ static yoke_error *total(yoke_actors *actors, yoke_error *body)
                                : yoke_error_group(actors->errors, actors->error_count, "actors failed");
     memory_free(actors->errors);
     buffer_free(&actors->cancelled_with);
-    /* A body that was only cancelled was so because of the children, or from outside: the scope knows. */
+    /* A body that was only cancelled was so from outside: what the scope had caused is taken out already. */
     return yoke_error_is_cancelled(body) ? yoke_error_join(children, body) : yoke_error_join(body, children);
 }
 
@@ -341,7 +356,8 @@ yoke_error *yoke_actors_close(yoke_actors *actors, yoke_error *e)
     actors->closed = true;
     while (!list_empty(&actors->children))
         child_free(container_of(actors->children.next, struct child, in_nursery));
-    e = yoke_scope_close(&actors->scope, total(actors, e));
+    /* First the scope: what it absorbs must not leave a group of one behind. */
+    e = total(actors, yoke_scope_close(&actors->scope, e));
     memory_free(actors);
     return e;
 }
