@@ -44,10 +44,11 @@ static yoke_error *refuse(const named *args, yoke_type_none *result)
 }
 static yoke_error *copy(const blob *args, blob *result)
 {
-    void *data = malloc(args->data.size);
+    void *data = malloc(args->data.size + 1);
     if (!data)
         return yoke_raise(&YOKE_NO_MEMORY, "a copy");
-    memcpy(data, args->data.data, args->data.size);
+    if (args->data.size)
+        memcpy(data, args->data.data, args->data.size);
     result->data = (yoke_bytes){data, args->data.size};
     return NULL;
 }
@@ -461,7 +462,7 @@ static yoke_error *send_blob(struct scene *s, size_t size)
         data[i] = (uint8_t)(i * 2654435761u >> 13);
     blob back = {{0}};
     yoke_error *e = yoke_call(s->portal, "ends:copy", &(blob){{data, size}}, &back);
-    bool same = !e && back.data.size == size && memcmp(back.data.data, data, size) == 0;
+    bool same = !e && tree_same_bytes(back.data.data, back.data.size, data, size);
     blob_free(&back);
     free(data);
     YOKE_TRY(e);

@@ -591,8 +591,7 @@ static yoke_error *check_blob(struct scene *s, const blob *sent)
 {
     blob back;
     YOKE_TRY(yoke_recv(s->stream, &back));
-    bool same =
-        back.data.size == sent->data.size && memcmp(back.data.data, sent->data.data, sent->data.size) == 0;
+    bool same = tree_same_bytes(back.data.data, back.data.size, sent->data.data, sent->data.size);
     blob_free(&back);
     CHECK(same);
     return NULL;

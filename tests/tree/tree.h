@@ -84,6 +84,12 @@ TREE_UNUSED static bool tree_was_cancelled(yoke_error *e)
     return yes;
 }
 
+/* Nothing is at NULL, which memcmp may not be given. */
+TREE_UNUSED static bool tree_same_bytes(const void *a, size_t a_size, const void *b, size_t b_size)
+{
+    return a_size == b_size && (!a_size || memcmp(a, b, a_size) == 0);
+}
+
 /* Milliseconds since `begin`, a time of yoke_now. */
 TREE_UNUSED static int tree_ms_since(int64_t begin)
 {
