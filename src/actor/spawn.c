@@ -41,12 +41,16 @@ yoke_error *spawn_self(struct actor *a, const char *option, const int *fds, size
 {
     char role[48];
     snprintf(role, sizeof role, "%s%d", option, (int)getpid());
+    int open_fds[SPAWN_FDS_MAX];
+    /* A program may run without standard descriptors: its children get /dev/null. */
+    for (size_t i = 0; i < count; i++)
+        open_fds[i] = fcntl(fds[i], F_GETFD) < 0 ? -1 : fds[i];
     char *argv[] = {a->argv && a->argv[0] ? a->argv[0] : (char *)"yoke", role, NULL};
     char **environment = spawn_environment(uuid);
     if (!environment)
         return yoke_raise(&YOKE_NO_MEMORY, "a child's environment");
     yoke_process_options options = {
-        .environment = environment, .fds = fds, .fd_count = count, .program = "/proc/self/exe"};
+        .environment = environment, .fds = open_fds, .fd_count = count, .program = "/proc/self/exe"};
     yoke_error *e = yoke_process_open(out, argv, &options);
     memory_free(environment);
     return e;
@@ -112,6 +116,8 @@ yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, const yoke
     if (e) {
         close(channel[0]);
         close(crash[0]);
+        if (yoke_error_is_cancelled(e) || yoke_error_is(e, &YOKE_INTERRUPTED))
+            return e;
         return yoke_wrap(e, &YOKE_SPAWN_FAILED, "backend `%s`", b->name);
     }
     return NULL;

@@ -5,7 +5,7 @@
 #include "actor/actors.h"
 
 /* The descriptors that a child finds its channel and its crash pipe on. */
-enum { SPAWN_CHANNEL_FD = 3, SPAWN_CRASH_FD = 4 };
+enum { SPAWN_CHANNEL_FD = 3, SPAWN_CRASH_FD = 4, SPAWN_FDS_MAX };
 
 #define SPAWN_CHILD_OPTION  "--yoke-child="
 #define SPAWN_ZYGOTE_OPTION "--yoke-zygote="
@@ -22,7 +22,7 @@ YOKE_MUST_USE yoke_error *spawn_process(struct actor *a, enum yoke_backend backe
  * memory_free. NULL without memory. */
 char **spawn_environment(const char *uuid);
 /* Starts this very program, also when its file was replaced or removed, with the descriptors given as its 0
- * to count-1. */
+ * to count-1 (SPAWN_FDS_MAX at most); one that is not open becomes /dev/null. */
 YOKE_MUST_USE yoke_error *spawn_self(struct actor *a, const char *option, const int *fds, size_t count,
                                      const char *uuid, yoke_process **out);
 /* Tells a child what it is to be. Posted. */
