@@ -64,7 +64,7 @@ static void *watch(void *arg)
     yoke_log(YOKE_CRITICAL,
              "the parent of this actor is gone, and its tasks have not ended in %lld ms: SIGKILL",
              (long long)(GUARD_BOUND / 1000000));
-    orphan_end_own(guard.self.uuid);
+    orphan_end_rest(guard.self.uuid);
     kill(getpid(), SIGKILL);
     return NULL;
 }

@@ -19,7 +19,7 @@
 void guard_birth(pid_t parent);
 /*
  * Starts the thread, once in a process. From here on a child whose parent dies has GUARD_BOUND to end by
- * itself; else it is killed, and with it the processes that its own code has started (orphan_end_own).
+ * itself; else it is killed, and with it the processes that its own code has started (orphan_end_rest).
  */
 YOKE_MUST_USE yoke_error *guard_begin(pid_t parent, const yoke_uid *self);
 

@@ -136,7 +136,7 @@ static int child_main(pid_t parent, char **argv, const struct actor_hooks *hooks
     actor_free(&run.actor);
     /* A parent that is there sweeps up after this actor. */
     if (run.parent_lost || getppid() != parent)
-        orphan_end_own(run.actor.uid.uuid);
+        orphan_end_rest(run.actor.uid.uuid);
     error_identity_set(NULL);
     return status;
 }

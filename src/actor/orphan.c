@@ -16,7 +16,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { COMM_BYTES = 16, UUID_BYTES = 37, ROUND_MS = 20, HURRIED_MS = 200, OWN_ROUNDS = 20, OWN_ROUND_MS = 5 };
+enum {
+    COMM_BYTES = 16,
+    UUID_BYTES = 37,
+    ROUND_MS = 20,
+    HURRIED_MS = 200,
+    REST_ROUNDS = 20,
+    REST_ROUND_MS = 5
+};
 
 /* ---- what /proc says ---- */
 
@@ -181,32 +188,43 @@ void orphan_sweep(struct actor *a, int64_t grace)
     buffer_free(&s.known);
 }
 
-/* ---- one's own ---- */
+/* ---- at the end ---- */
 
-struct own {
+struct rest {
     const char *uuid;
     bool again;
 };
 
-static void end_own(pid_t pid, void *arg)
+static bool is_actor(pid_t pid)
 {
-    struct own *o = arg;
-    char mark[UUID_BYTES];
-    read_mark(pid, mark);
-    if (strcmp(mark, o->uuid) != 0)
-        return;
-    kill(pid, SIGKILL);
-    o->again = true;
+    char path[64], comm[COMM_BYTES] = "";
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, comm, sizeof comm - 1);
+    if (fd >= 0)
+        close(fd);
+    return n > 5 && strncmp(comm, "yoke-", 5) == 0;
 }
 
-void orphan_end_own(const char *uuid)
+static void end_rest(pid_t pid, void *arg)
 {
-    struct own o = {.uuid = uuid, .again = *uuid != '\0'};
+    struct rest *r = arg;
+    char mark[UUID_BYTES];
+    read_mark(pid, mark);
+    if (!mark[0] || (strcmp(mark, r->uuid) != 0 && is_actor(pid)))
+        return;
+    kill(pid, SIGKILL);
+    r->again = true;
+}
+
+void orphan_end_rest(const char *uuid)
+{
+    struct rest r = {.uuid = uuid, .again = *uuid != '\0'};
     /* What was below one of them is ours after it: another look. */
-    for (int i = 0; i < OWN_ROUNDS && o.again; i++) {
-        o.again = false;
-        each_child(end_own, &o);
-        if (o.again)
-            nanosleep(&(struct timespec){0, YOKE_MS(OWN_ROUND_MS)}, NULL);
+    for (int i = 0; i < REST_ROUNDS && r.again; i++) {
+        r.again = false;
+        each_child(end_rest, &r);
+        if (r.again)
+            nanosleep(&(struct timespec){0, YOKE_MS(REST_ROUND_MS)}, NULL);
     }
 }

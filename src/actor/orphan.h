@@ -19,9 +19,10 @@
  * has no time: it gives a fifth of a second at most. Checkpoint. */
 void orphan_sweep(struct actor *a, int64_t grace);
 /*
- * The actor `uuid` ends and nobody above will sweep: SIGKILL for the processes that its own code has started
- * and left (they carry its mark). Any thread; in 0.1 s at most.
+ * The actor `uuid` ends and nobody above will sweep: SIGKILL for the child processes that its own code has
+ * started and left, and for the adopted ones that are no actors; actors end by themselves. Any thread; in
+ * 0.1 s at most.
  */
-void orphan_end_own(const char *uuid);
+void orphan_end_rest(const char *uuid);
 
 #endif
