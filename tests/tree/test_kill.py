@@ -30,7 +30,7 @@ MIDDLES, LEAVES = 2, 2
 SANITIZED = b"__asan_init" in open(PROGRAM, "rb").read()
 GONE = 8.0 if SANITIZED else 2.0
 PATIENCE = 60.0
-LONG_RUN_MS, SHORT_RUN_MS = 30000, 150
+LONG_RUN_MS, SHORT_RUN_MS = 30000, 2000 if SANITIZED else 150
 
 
 class Failure(Exception):
@@ -104,7 +104,7 @@ class Tree:
 
     def end(self):
         for p in processes.living(self.mark):
-            os.kill(p.pid, signal.SIGKILL)
+            strike(p)
         self.root.kill()
         self.root.wait()
         processes.wait_till_gone(self.mark, self.root.pid, 5)
@@ -140,15 +140,15 @@ def plan(run):
 
 
 def choose(tree, role, share):
-    """Waits for a process of the role; any other when there is none any more; None: the tree has ended."""
-    deadline = time.monotonic() + 2
+    """Waits for a process of the role; when there will be none any more, another actor; None: the tree has ended."""
     while tree.root.poll() is None:
+        too_late = tree.said("teardown") or role == "newborn" and tree.said("up")
         there = processes.living(tree.mark)
         fit = [p for p in there if tree.role_of(p) == role]
-        if fit or time.monotonic() > deadline or (there and tree.said("teardown")):
-            fit = fit or there
-            if fit:
-                return fit[int(share * len(fit))]
+        if not fit and too_late:
+            fit = [p for p in there if tree.role_of(p) != "zygote"]
+        if fit:
+            return fit[int(share * len(fit))]
     return None
 
 
@@ -168,12 +168,15 @@ def seeded(tree, run):
         choose(tree, role, share)
     time.sleep(delay)
     victim = choose(tree, role, share)
+    role = victim and tree.role_of(victim)
     ending = tree.said("teardown")
     if not victim or not strike(victim):
         check(tree.wait_gone() == 0, "a tree that nobody touched failed")
         return None
-    role = tree.role_of(victim)
-    status = tree.wait_gone()
+    try:
+        status = tree.wait_gone()
+    except Failure as e:
+        raise Failure(f"{victim} was killed: {e}") from None
     reported = re.search(rf"actor `[^`]+` \(pid {victim.pid}\) died of SIGKILL", tree.errors())
     if role == "root":
         # In the teardown it may have got to its exit before the signal.
@@ -259,7 +262,7 @@ def ended_by_itself(tree):
 
 
 SCENES = [
-    ("a tree that nobody touches", ended_by_itself, 100),
+    ("a tree that nobody touches", ended_by_itself, SHORT_RUN_MS),
     ("root and middles at once", all_at_once, LONG_RUN_MS),
     ("stopped leaves, then the root", stopped("leaf", ["root"]), LONG_RUN_MS),
     ("stopped leaves, then the middles", stopped("leaf", ["middle"]), LONG_RUN_MS),
@@ -271,13 +274,13 @@ SCENES = [
     ("a leaf with a process of its own, the root", root_killed, LONG_RUN_MS, "fork"),
     ("a leaf with a process of its own, a middle", middle_killed, LONG_RUN_MS, "fork"),
     ("a leaf with a process of its own, the leaf", leaf_killed_with_its_sleeper, LONG_RUN_MS, "fork"),
-    ("a leaf with a process of its own, none", ended_by_itself, 100, "fork"),
+    ("a leaf with a process of its own, none", ended_by_itself, SHORT_RUN_MS, "fork"),
 ]
 
 
 def scene_run(item):
     number, backend = item
-    name, fn, *arguments = (SCENES + [("zygotes", zygotes_killed, 400)])[number]
+    name, fn, *arguments = (SCENES + [("zygotes", zygotes_killed, 2 * SHORT_RUN_MS)])[number]
     return f"{name} ({backend})", checked(fn, backend, *arguments)
 
 
