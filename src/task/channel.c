@@ -4,6 +4,8 @@
  * one of them waits, so that who waits comes first, and a cancelled waiter has neither sent nor taken
  * anything.
  */
+#include "task/channel.h"
+
 #include "base/memory.h"
 #include "task/task.h"
 
@@ -178,6 +180,11 @@ void yoke_receiver_close(yoke_receiver *rx)
         drop_items(c);
     }
     free_if_unused(c);
+}
+
+size_t channel_item_bytes(const yoke_receiver *rx)
+{
+    return rx->channel->item_bytes;
 }
 
 /* ---- send ---- */
