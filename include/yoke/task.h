@@ -335,6 +335,203 @@ YOKE_MUST_USE yoke_error *yoke_end_is_fine(yoke_error *e);
         yoke_receiver_close(&rx->end);                                                                       \
     }
 
+/* ---- broadcast ----------------------------------------------------------------------------------- */
+
+/*
+ * Gives every item of one source to each of several subscribers, in order. There is no task behind it: the
+ * subscriber that needs the next item first reads the source for all. The last `ring` items are kept; a
+ * subscriber that falls further behind is told so by YOKE_LAGGED and goes on with the oldest kept, so that a
+ * slow one holds up nobody. In the caller's frame, not copied while open; one task at a time receives on a
+ * subscriber. Subscribers belong to the scheduler that opened the broadcast. The fields are the library's.
+ */
+typedef struct yoke_subscriber {
+    struct yoke_broadcast *broadcast; /* NULL: closed */
+    uint64_t next, missed;
+    size_t held;
+    bool busy, no_lag;
+} yoke_subscriber;
+
+/* Anything that receives: the error rules are those of yoke_channel_receive. Copied. */
+typedef struct yoke_broadcast_source {
+    /* A checkpoint; when it is cancelled it has taken nothing. Called by one task at a time. */
+    yoke_error *(*receive)(void *arg, void *item);
+    yoke_error *(*receive_nowait)(void *arg, void *item); /* or NULL */
+    void *arg;
+    size_t item_bytes;
+} yoke_broadcast_source;
+
+typedef struct yoke_broadcast_options {
+    /*
+     * Given each item, once, when no subscriber will see it any more. What a subscriber was given stays valid
+     * till its next receive or its close. Must not use this broadcast. Given at the opening alone.
+     */
+    void (*destroy)(void *item);
+    bool no_lag; /* this subscriber: a lag is logged as a warning, and the receive goes on */
+} yoke_broadcast_options;
+
+typedef struct yoke_broadcast_statistics {
+    size_t ring, subscribers, waiting; /* waiting: for another's read of the source */
+    size_t queued;                     /* items that this subscriber has before it, the missed ones aside */
+    uint64_t missed;                   /* what its next receive will say that it has missed */
+    const yoke_task *reader;           /* who reads the source now, or NULL */
+} yoke_broadcast_statistics;
+
+/*
+ * Opens a broadcast with its first subscriber. `source` stays the caller's and must stay as it is till the
+ * last subscriber is closed and its receives have returned; an item that another receives from it is not
+ * seen. ring: items, at least 1. YOKE_USAGE: no ring, or it does not fit in memory; YOKE_CLOSED: the source
+ * is closed.
+ */
+YOKE_MUST_USE yoke_error *yoke_broadcast_open(yoke_subscriber *first, yoke_receiver *source, size_t ring,
+                                              const yoke_broadcast_options *options);
+YOKE_MUST_USE yoke_error *yoke_broadcast_open_source(yoke_subscriber *first,
+                                                     const yoke_broadcast_source *source, size_t ring,
+                                                     const yoke_broadcast_options *options);
+/* One more subscriber, `s`; it gets what is received from now on. YOKE_CLOSED if `of` is closed. */
+YOKE_MUST_USE yoke_error *yoke_broadcast_subscribe(const yoke_subscriber *of, yoke_subscriber *s,
+                                                   const yoke_broadcast_options *options);
+/*
+ * Checkpoint. YOKE_LAGGED: items were missed (yoke_broadcast_missed tells how many), the next receive gives
+ * the oldest that is kept; YOKE_CLOSED: this subscriber was closed; YOKE_BUSY_RESOURCE: another task receives
+ * on it. What ends the source (YOKE_END_OF_CHANNEL, YOKE_CLOSED, YOKE_BROKEN_RESOURCE) reaches each
+ * subscriber after its items; any other error of the source is the reading task's alone, and another one
+ * reads on.
+ */
+YOKE_MUST_USE yoke_error *yoke_broadcast_receive(yoke_subscriber *s, void *item);
+/* Never waits, no checkpoint; YOKE_WOULD_BLOCK instead. */
+YOKE_MUST_USE yoke_error *yoke_broadcast_receive_nowait(yoke_subscriber *s, void *item);
+/* How many items the last lag cost; a subscriber that never received counts from its subscription. */
+uint64_t yoke_broadcast_missed(const yoke_subscriber *s);
+/* Not a checkpoint, again does nothing; a task that receives on `s` is woken with YOKE_CLOSED. The source and
+ * the others are untouched. */
+void yoke_broadcast_close(yoke_subscriber *s);
+/* All zero for a closed one. */
+void yoke_subscriber_statistics(const yoke_subscriber *s, yoke_broadcast_statistics *out);
+
+/*
+ * Without casts, behind a YOKE_CHANNEL of the same name: YOKE_BROADCAST(job, struct job); defines
+ * job_subscriber, job_broadcast(&first, &rx, ring), job_subscribe(&first, &s), job_next(&s, &item),
+ * job_next_nowait, job_subscriber_close(&s).
+ */
+#define YOKE_BROADCAST(name, type)                                                                           \
+    typedef struct name##_subscriber {                                                                       \
+        yoke_subscriber end;                                                                                 \
+    } name##_subscriber;                                                                                     \
+    __attribute__((unused)) static inline yoke_error *name##_broadcast(name##_subscriber *first,             \
+                                                                       name##_receiver *source, size_t ring) \
+    {                                                                                                        \
+        return yoke_broadcast_open(&first->end, &source->end, ring, NULL);                                   \
+    }                                                                                                        \
+    __attribute__((unused)) static inline yoke_error *name##_subscribe(const name##_subscriber *of,          \
+                                                                       name##_subscriber *s)                 \
+    {                                                                                                        \
+        return yoke_broadcast_subscribe(&of->end, &s->end, NULL);                                            \
+    }                                                                                                        \
+    __attribute__((unused)) static inline yoke_error *name##_next(name##_subscriber *s, type *item)          \
+    {                                                                                                        \
+        return yoke_broadcast_receive(&s->end, item);                                                        \
+    }                                                                                                        \
+    __attribute__((unused)) static inline yoke_error *name##_next_nowait(name##_subscriber *s, type *item)   \
+    {                                                                                                        \
+        return yoke_broadcast_receive_nowait(&s->end, item);                                                 \
+    }                                                                                                        \
+    __attribute__((unused)) static inline void name##_subscriber_close(name##_subscriber *s)                 \
+    {                                                                                                        \
+        yoke_broadcast_close(&s->end);                                                                       \
+    }
+
+/* ---- resources of several tasks -------------------------------------------------------------------- */
+
+/*
+ * How a resource is opened and closed. Both run in one task, the resource's own, so that what is opened in
+ * `open` (scopes, nurseries) may stay open till `close`. `open` gives a value, or an error when nothing is
+ * left open. `close` is called once for each success of open, with the error so far (NULL; or a Cancelled
+ * when the resource is ended from outside, or by a failure inside of it), and returns the one that remains,
+ * as yoke_nursery_close. It runs in cancelled scopes too; what must wait in it shields itself.
+ */
+typedef struct yoke_resource {
+    yoke_error *(*open)(void *arg, void **value);
+    yoke_error *(*close)(void *arg, void *value, yoke_error *e);
+    void *arg;
+    size_t arg_bytes;   /* the cache: `arg` is so many bytes that it copies; 0: a pointer that it passes on */
+    const char *name;   /* of its task; copied. NULL: "resource" */
+    size_t stack_bytes; /* of its task; 0: the run's */
+} yoke_resource;
+
+/* Several resources, open while it is. In the caller's frame; the fields are the library's. */
+typedef struct yoke_gather {
+    yoke_nursery nursery;
+    struct yoke_gathered *all;
+    size_t opening; /* that are not open yet */
+    yoke_event all_open, body_ended;
+} yoke_gather;
+
+/*
+ * Opens all of `resources[0..count)` at once, each in a task of its own, and returns when the last is open;
+ * then values[i] is the value of resources[i] (values may be NULL). If one fails, or the caller is cancelled,
+ * those that are open are closed, nothing is written to `values`, and the error is returned: a group if there
+ * are several. The resources must stay as they are till the close. From here to the close the calling task is
+ * in the gather's nursery: a resource that fails later cancels the body. Checkpoint. YOKE_USAGE: no resources
+ * (an empty list is most often a mistake). Otherwise as yoke_nursery_open and yoke_spawn.
+ */
+#define yoke_gather_open(g, resources, count, values)                                                        \
+    yoke_gather_open_at(__FILE__, __LINE__, (g), (resources), (count), (values))
+YOKE_MUST_USE yoke_error *yoke_gather_open_at(const char *file, int line, yoke_gather *g,
+                                              const yoke_resource *resources, size_t count, void **values);
+/*
+ * Closes all at once, given the body's error, and returns what remains when the last is closed: a group if
+ * there are several. An error of the body cancels the resources' tasks, so that each close is given a
+ * Cancelled. Checkpoint as yoke_nursery_close.
+ */
+YOKE_MUST_USE yoke_error *yoke_gather_close(yoke_gather *g, yoke_error *e);
+
+/*
+ * Resources shared by key: the first user opens, others get the same value, the last one closes. A key is its
+ * bytes together with the resource's `open` function. All-zero is ready too; idle it holds no memory and
+ * needs no close. It must outlive its last user. Belongs to the scheduler that uses it first, while it is in
+ * use.
+ */
+typedef struct yoke_cache {
+    yoke_nursery *nursery;
+    struct yoke_cache_table *table; /* NULL while nothing is open */
+} yoke_cache;
+
+/* A user's hold on a cached resource. In the caller's frame; not to be copied or moved while open. */
+typedef struct yoke_cached {
+    void *value;
+    bool hit; /* it was there, or being opened, when this user came */
+    /* The library's: */
+    yoke_scope scope;
+    yoke_list in_users;
+    struct yoke_cache_entry *entry;
+} yoke_cached;
+
+/* The resources' tasks live in `nursery`, which must be around every user; NULL: in the run itself. */
+void yoke_cache_init(yoke_cache *cache, yoke_nursery *nursery);
+/*
+ * Gives the resource of this key, and opens a scope in the calling task, to its close. key NULL: the
+ * resource's argument is the key (arg_bytes of it). The first user's `resource` is copied, its argument too
+ * if it has arg_bytes; else `arg` must live till the last user's close. While the last one's close runs, a
+ * new user waits, and opens anew. Checkpoint. An error of `open` is each waiting user's, and the key is free
+ * again. A cancelled user breaks nothing for others; if it was the only one the opening is cancelled, and
+ * waited for. A resource that ends while it is used (by a failure inside, or with its nursery) cancels its
+ * users' scopes; its own close runs when they have left. YOKE_USAGE: the cache's nursery is not around the
+ * caller, or the resource opens itself; YOKE_BROKEN_RESOURCE: the opening was cancelled, though not for the
+ * caller; YOKE_CLOSED: the run or the nursery is ending.
+ */
+#define yoke_cached_open(c, cache, key, key_bytes, resource)                                                 \
+    yoke_cached_open_at(__FILE__, __LINE__, (c), (cache), (key), (key_bytes), (resource))
+YOKE_MUST_USE yoke_error *yoke_cached_open_at(const char *file, int line, yoke_cached *c, yoke_cache *cache,
+                                              const void *key, size_t key_bytes,
+                                              const yoke_resource *resource);
+/*
+ * Given the body's error, returns what remains. The last user waits till the resource is closed, whatever is
+ * cancelled meanwhile, and is returned what its close returned: together with a real error of the body, in
+ * place of a Cancelled. The same for every user whose resource ended while it was used; YOKE_BROKEN_RESOURCE
+ * when it ended without an error and the body was cancelled by that.
+ */
+YOKE_MUST_USE yoke_error *yoke_cached_close(yoke_cached *c, yoke_error *e);
+
 /* ---- file descriptors ---------------------------------------------------------------------------- */
 
 /*
