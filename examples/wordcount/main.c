@@ -7,8 +7,6 @@
 
 #include <yoke.h>
 
-#include <unistd.h>
-
 static yoke_error *list_files(struct files *files, const struct options *options)
 {
     for (size_t i = 0; i < options->path_count; i++)
@@ -74,9 +72,9 @@ static yoke_error *app(int argc, char **argv)
         break;
     case OPTIONS_BAD:
         options_free(&options);
-        /* All was said on stderr, as GNU programs do, and nothing was started: the library has nothing to
-         * add. */
-        _exit(2);
+        /* All was said on stderr, as GNU programs do: the library has nothing to add. */
+        yoke_exit_status(2);
+        return NULL;
     }
     options_free(&options);
     if (yoke_error_find(e, &WORDCOUNT_INPUT))

@@ -43,7 +43,8 @@ int yoke_error_signal(const yoke_error *e);
 
 /* ---- the program ------------------------------------------------------------------------------- */
 
-/* The exit status for an app that returns an error: 1 to 255. Any task of the root. */
+/* The exit status of the program, 1 to 255: with an error of app's instead of 1, without one (a bad command
+   line, say) instead of 0. Any task of the root. */
 void yoke_exit_status(int status);
 
 /* ---- endpoints and modules ----------------------------------------------------------------------- */

@@ -21,6 +21,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 #define YOKE_MUST_USE       __attribute__((warn_unused_result))
+#define YOKE_NEVER_NULL     __attribute__((returns_nonnull))
 #define YOKE_PRINTF(fmt, a) __attribute__((format(printf, fmt, a)))
 
 /* Time is int64_t nanoseconds everywhere. YOKE_NEVER is the deadline that does not come. */
@@ -123,11 +124,13 @@ typedef struct yoke_error yoke_error;
 
 /* `file` and `function` are copied. */
 YOKE_MUST_USE yoke_error *yoke_raise_at(const char *file, int line, const char *function,
-                                        const yoke_error_kind *kind, const char *fmt, ...) YOKE_PRINTF(5, 6);
+                                        const yoke_error_kind *kind, const char *fmt, ...)
+    YOKE_PRINTF(5, 6) YOKE_NEVER_NULL;
 YOKE_MUST_USE yoke_error *yoke_raise_errno_at(const char *file, int line, const char *function, int number,
-                                              const char *fmt, ...) YOKE_PRINTF(5, 6);
+                                              const char *fmt, ...) YOKE_PRINTF(5, 6) YOKE_NEVER_NULL;
 YOKE_MUST_USE yoke_error *yoke_wrap_at(const char *file, int line, const char *function, yoke_error *cause,
-                                       const yoke_error_kind *kind, const char *fmt, ...) YOKE_PRINTF(6, 7);
+                                       const yoke_error_kind *kind, const char *fmt, ...)
+    YOKE_PRINTF(6, 7) YOKE_NEVER_NULL;
 
 /* Notes one hop on the error's way up (32 at most: the first ones and the last are kept); returns `e`. NULL
  * passes. */

@@ -224,20 +224,209 @@ YOKE_MUST_USE yoke_error *yoke_park(yoke_abort_fn abort, void *arg);
  * aborts. */
 void yoke_reschedule(yoke_task *task, yoke_error *outcome);
 
+/* ---- events, locks and the like ----------------------------------------------------------------- */
+
+/*
+ * What they have in common. Each is a small object in the caller's memory, which its _init makes ready; it is
+ * not copied or moved, and outlives those who wait on it. It belongs to the run that it was initialised in,
+ * or that first uses it; a call from outside of that run, or with memory that was never initialised, is
+ * YOKE_USAGE (aborts where there is no error to return). Nothing is allocated but errors: waiting, waking and
+ * releasing don't fail for want of memory. Who waits is served first in, first out, and nobody can come
+ * between: what is released while one waits is his at once. A waiter who is cancelled leaves the line as if
+ * he had never come.
+ *
+ * The functions that wait are checkpoints, and take nothing in a cancelled scope. The others are none, and
+ * work in a cancelled scope. The _get_statistics walk the line of those who wait.
+ */
+
+/* A line of parked tasks. The fields are the library's. */
+typedef struct yoke_waiters {
+    yoke_list parked;
+    const void *run;
+    uint32_t magic;
+} yoke_waiters;
+
+/* As a count of tasks to wake: all that wait. As a number of tokens, or a maximum: none. */
+#define YOKE_ALL       SIZE_MAX
+#define YOKE_UNLIMITED INT64_MAX
+
 /* ---- event -------------------------------------------------------------------------------------- */
 
-/* Set once, never cleared. In the caller's frame; all-zero is not ready: yoke_event_init first. */
+/* Set once, never cleared. */
 typedef struct yoke_event {
-    yoke_list waiters;
+    yoke_waiters waiters;
     bool set;
 } yoke_event;
 
 void yoke_event_init(yoke_event *event);
-/* Wakes all that wait; again does nothing. Any task; not a checkpoint. */
+/* Wakes all that wait; again does nothing. Aborts outside of its run. */
 void yoke_event_set(yoke_event *event);
 bool yoke_event_is_set(const yoke_event *event);
 /* Checkpoint; returns at once when set. */
 YOKE_MUST_USE yoke_error *yoke_event_wait(yoke_event *event);
+/* How many tasks wait. */
+size_t yoke_event_get_waiting(const yoke_event *event);
+
+/* ---- parking lot -------------------------------------------------------------------------------- */
+
+/* A line to park in till another task says so. The fields are the library's. */
+typedef struct yoke_parking {
+    yoke_waiters waiters;
+    const char *broken;
+    char broken_by[128];
+} yoke_parking;
+
+typedef struct yoke_parking_statistics {
+    size_t waiting;
+    bool broken;
+} yoke_parking_statistics;
+
+void yoke_parking_init(yoke_parking *parking);
+/* Checkpoint. YOKE_BROKEN_RESOURCE, with the names of those who broke it: the lot is, or was meanwhile,
+ * broken. */
+YOKE_MUST_USE yoke_error *yoke_parking_park(yoke_parking *parking);
+/* Wakes the first `count`, or as many as there are; returns how many. Aborts outside of its run, as the next
+ * two. */
+size_t yoke_parking_unpark(yoke_parking *parking, size_t count);
+/* Moves the first `count` to the end of another lot, where they wait as if they had parked there; returns how
+ * many. To the same lot: none. If `to` is broken they are woken with its error. */
+size_t yoke_parking_repark(yoke_parking *from, yoke_parking *to, size_t count);
+/* Breaks the lot for good, in the name of the calling task: all that wait are woken with
+ * YOKE_BROKEN_RESOURCE. Again adds the name. */
+void yoke_parking_break(yoke_parking *parking);
+void yoke_parking_get_statistics(const yoke_parking *parking, yoke_parking_statistics *out);
+
+/* A task's promise to a lot: if the task ends before it is taken back, that breaks the lot. All zero: not
+ * set. The fields are the library's. */
+typedef struct yoke_parking_breaker {
+    struct yoke_parking_breaker *next;
+    yoke_parking *parking;
+    yoke_task *task;
+} yoke_parking_breaker;
+
+/*
+ * Sets a breaker for the calling task. It and the lot must outlive the task, or its remove: lay it beside the
+ * lot, not in the task's frame. A task may have any number of them, for one lot too. YOKE_USAGE: set already.
+ */
+YOKE_MUST_USE yoke_error *yoke_parking_breaker_add(yoke_parking_breaker *breaker, yoke_parking *parking);
+/* By the task that set it. YOKE_USAGE: not set, or another's. */
+YOKE_MUST_USE yoke_error *yoke_parking_breaker_remove(yoke_parking_breaker *breaker);
+
+/* ---- lock --------------------------------------------------------------------------------------- */
+
+/*
+ * Held by one task at a time, in strict order of asking: who releases it while another waits can't have it
+ * again before that one, by nowait either. If the owner ends without a release, the lock is broken: all who
+ * wait, and all who ask later, get YOKE_BROKEN_RESOURCE with the owner's name. An owner that leaves the frame
+ * in which the lock lies without a release aborts, when it takes or releases another lock or ends. The fields
+ * are the library's.
+ */
+typedef struct yoke_lock {
+    yoke_parking parking;
+    yoke_task *owner;
+    yoke_parking_breaker breaker;
+} yoke_lock;
+
+typedef struct yoke_lock_statistics {
+    bool locked, broken;
+    yoke_task *owner; /* NULL: nobody, or one that is gone */
+    size_t waiting;
+} yoke_lock_statistics;
+
+void yoke_lock_init(yoke_lock *lock);
+/* Checkpoint. YOKE_USAGE: the task holds it already. */
+YOKE_MUST_USE yoke_error *yoke_lock_acquire(yoke_lock *lock);
+/* The same, and YOKE_WOULD_BLOCK with the owner's name. */
+YOKE_MUST_USE yoke_error *yoke_lock_acquire_nowait(yoke_lock *lock);
+/* YOKE_USAGE: the calling task does not hold it. */
+YOKE_MUST_USE yoke_error *yoke_lock_release(yoke_lock *lock);
+void yoke_lock_get_statistics(const yoke_lock *lock, yoke_lock_statistics *out);
+
+/* ---- condition ---------------------------------------------------------------------------------- */
+
+/* A state under a lock has changed. The fields are the library's. */
+typedef struct yoke_condition {
+    yoke_waiters waiters;
+    yoke_lock *lock;
+} yoke_condition;
+
+typedef struct yoke_condition_statistics {
+    size_t waiting; /* and not notified yet: who is waits for the lock */
+    yoke_lock_statistics lock;
+} yoke_condition_statistics;
+
+/* `lock` is the caller's, and may be the lock of several conditions. */
+void yoke_condition_init(yoke_condition *condition, yoke_lock *lock);
+/*
+ * Checkpoint. Gives the lock back while it waits for a notification, and has it again when it returns, also
+ * with a Cancelled: for that it waits, undisturbed, as long as others hold it. A notification whose task is
+ * cancelled before it has the lock goes to the next that waits. YOKE_USAGE: the task does not hold the lock.
+ * YOKE_BROKEN_RESOURCE: the lock is broken, and not held.
+ */
+YOKE_MUST_USE yoke_error *yoke_condition_wait(yoke_condition *condition);
+/* Lets the first `count` (YOKE_ALL) wait for the lock, which they get in this order as it is released.
+ * YOKE_USAGE: the task does not hold the lock. */
+YOKE_MUST_USE yoke_error *yoke_condition_notify(yoke_condition *condition, size_t count);
+void yoke_condition_get_statistics(const yoke_condition *condition, yoke_condition_statistics *out);
+
+/* ---- semaphore ---------------------------------------------------------------------------------- */
+
+/* A number that is never below zero. Nobody owns it: any task may release. The fields are the library's. */
+typedef struct yoke_semaphore {
+    yoke_waiters waiters;
+    int64_t value, maximum;
+} yoke_semaphore;
+
+typedef struct yoke_semaphore_statistics {
+    int64_t value, maximum;
+    size_t waiting;
+} yoke_semaphore_statistics;
+
+/* maximum: YOKE_UNLIMITED for none. YOKE_USAGE: initial is negative, or maximum below it. */
+YOKE_MUST_USE yoke_error *yoke_semaphore_init(yoke_semaphore *semaphore, int64_t initial, int64_t maximum);
+/* Checkpoint: waits till the value is above zero, and takes one. */
+YOKE_MUST_USE yoke_error *yoke_semaphore_acquire(yoke_semaphore *semaphore);
+/* YOKE_WOULD_BLOCK: the value is zero. */
+YOKE_MUST_USE yoke_error *yoke_semaphore_acquire_nowait(yoke_semaphore *semaphore);
+/* Adds one, or gives it to the first that waits. YOKE_USAGE: it is at its maximum. */
+YOKE_MUST_USE yoke_error *yoke_semaphore_release(yoke_semaphore *semaphore);
+void yoke_semaphore_get_statistics(const yoke_semaphore *semaphore, yoke_semaphore_statistics *out);
+
+/* ---- capacity limiter --------------------------------------------------------------------------- */
+
+/* So many at once: a number of tokens to borrow, which may change. The fields are the library's. */
+typedef struct yoke_limiter {
+    yoke_waiters waiters;
+    int64_t total, borrowed;
+} yoke_limiter;
+
+/*
+ * Who borrows: an object that stands for a task, or for whatever a task borrows on behalf of; any task may
+ * give its token back. It has, or waits for, one token of one limiter at a time, and outlives both. All zero:
+ * has none. The fields are the library's.
+ */
+typedef struct yoke_borrower {
+    yoke_limiter *limiter;
+    bool waiting;
+} yoke_borrower;
+
+typedef struct yoke_limiter_statistics {
+    int64_t total, borrowed; /* more may be borrowed than there are, after the total was lowered */
+    size_t waiting;
+} yoke_limiter_statistics;
+
+/* total: tokens, or YOKE_UNLIMITED. YOKE_USAGE: negative. */
+YOKE_MUST_USE yoke_error *yoke_limiter_init(yoke_limiter *limiter, int64_t total);
+/* Checkpoint. YOKE_USAGE: the borrower has a token already, or waits for one. */
+YOKE_MUST_USE yoke_error *yoke_limiter_acquire(yoke_limiter *limiter, yoke_borrower *borrower);
+/* The same, and YOKE_WOULD_BLOCK. */
+YOKE_MUST_USE yoke_error *yoke_limiter_acquire_nowait(yoke_limiter *limiter, yoke_borrower *borrower);
+/* YOKE_USAGE: the borrower has no token of this limiter. */
+YOKE_MUST_USE yoke_error *yoke_limiter_release(yoke_limiter *limiter, yoke_borrower *borrower);
+/* Raised: those who wait get the new ones. Lowered: nobody loses his; none is lent till fewer than `total`
+ * are borrowed. YOKE_USAGE: negative. */
+YOKE_MUST_USE yoke_error *yoke_limiter_set_total(yoke_limiter *limiter, int64_t total);
+void yoke_limiter_get_statistics(const yoke_limiter *limiter, yoke_limiter_statistics *out);
 
 /* ---- memory channels ---------------------------------------------------------------------------- */
 

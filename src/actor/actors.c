@@ -290,6 +290,8 @@ static yoke_error *reason_of(yoke_actors *actors, const yoke_error *leaf)
     const yoke_uid *uid = death_uid(yoke_error_find(leaf, &YOKE_ACTOR_DIED));
     if (!uid)
         uid = death_uid(yoke_error_find(leaf, &YOKE_ACTOR_EXITED));
+    if (!uid)
+        uid = channel_error_peer(leaf);
     for (size_t i = 0; uid && i < actors->error_count; i++)
         if (yoke_uid_equal(uid, death_uid(actors->errors[i])))
             return actors->errors[i];

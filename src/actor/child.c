@@ -337,7 +337,5 @@ yoke_error *child_explain_loss(struct child *c, yoke_error *e)
     if (!c->death)
         return e;
     yoke_error_free(e);
-    return yoke_wrap_at("", 0, "", yoke_error_dup(c->death), &YOKE_TRANSPORT_CLOSED,
-                        "the channel to actor `%s` (pid %d) is closed: the actor has ended", c->uid.name,
-                        (int)c->pid);
+    return channel_closed_because(c->peer->channel, yoke_error_dup(c->death), "the actor has ended");
 }

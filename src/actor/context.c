@@ -560,9 +560,23 @@ yoke_error *yoke_context_result(yoke_context *ctx, void *result)
     return context_leave(ctx, take_result(ctx, result));
 }
 
-static bool is_the_remote(const yoke_error *leaf, void *remote)
+/* The far side's error that was handed to the body; or what the body met of the same loss of the channel. */
+static bool is_the_remote(const yoke_error *leaf, void *arg)
 {
-    return relay_is_same(leaf, remote);
+    const struct yoke_context *ctx = arg;
+    if (relay_is_same(leaf, ctx->remote))
+        return true;
+    return yoke_error_is(leaf, &YOKE_TRANSPORT_CLOSED) &&
+           yoke_error_is(ctx->remote, &YOKE_TRANSPORT_CLOSED) &&
+           yoke_uid_equal(channel_error_peer(leaf), channel_error_peer(ctx->remote));
+}
+
+/* Says on `e` what was going on. */
+static yoke_error *while_open(const struct yoke_context *ctx, yoke_error *e)
+{
+    yoke_error_note(e, "while: `%s` was asked of actor `%s` [%s:%d]", ctx->name,
+                    ctx->peer->channel->peer.name, ctx->file, ctx->line);
+    return e;
 }
 
 /* What a close returns, from the body's error and how the far side ended. */
@@ -576,20 +590,21 @@ static yoke_error *settle(struct yoke_context *ctx, yoke_error *e)
         absorbed = true;
     /* It may have been handed to the body, which hands it on. */
     yoke_error *taken;
-    error_split_by(&e, &(struct error_choice){is_the_remote, ctx->remote}, &taken);
+    error_split_by(&e, &(struct error_choice){is_the_remote, ctx}, &taken);
     if (absorbed) {
         yoke_error_free(taken);
         return e;
     }
-    if (taken)
+    if (taken && relay_is_same(ctx->remote, taken))
         return yoke_error_join(e, taken);
+    bool was_met = taken != NULL;
+    yoke_error_free(taken);
+    if (was_met) /* the far side's own account says why */
+        return yoke_error_join(e, while_open(ctx, context_remote_error(ctx)));
     if (!e || yoke_error_is_cancelled(e)) {
         /* A real error is never masked by a cancellation. */
         yoke_error_free(e);
-        e = context_remote_error(ctx);
-        yoke_error_note(e, "while: `%s` was asked of actor `%s` [%s:%d]", ctx->name,
-                        ctx->peer->channel->peer.name, ctx->file, ctx->line);
-        return e;
+        return while_open(ctx, context_remote_error(ctx));
     }
     char *text = yoke_error_text(ctx->remote);
     yoke_error_note(e, "the far task `%s` failed too: %s", ctx->name,

@@ -10,19 +10,8 @@ static void root_begins(void)
     crash_install(-1);
 }
 
-/*
- * In the zygote (-1) nothing is set up. libunwind opens a pipe at its first use, and remembers its numbers; a
- * clone has other descriptors at these numbers, the pipe of its crash report among them, and libunwind would
- * close them in the crash.
- */
-static void child_begins(int crash_fd)
-{
-    if (crash_fd >= 0)
-        crash_install(crash_fd);
-}
-
 static const struct actor_hooks hooks = {
-    .child_begins = child_begins,
+    .child_begins = crash_install,
     .root_begins = root_begins,
     .child_crashed = crash_describe,
 };

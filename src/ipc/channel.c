@@ -24,8 +24,7 @@ const yoke_uid *channel_error_peer(const yoke_error *e)
     return error_details(e, &peer_details);
 }
 
-/* cause: why, or NULL when `how` tells it all; ownership passes. */
-static yoke_error *closed_because(struct channel *c, yoke_error *cause, const char *how)
+yoke_error *channel_closed_because(struct channel *c, yoke_error *cause, const char *how)
 {
     yoke_error *e =
         yoke_wrap(cause, &YOKE_TRANSPORT_CLOSED, "the channel to actor `%s` (pid %lld) is closed: %s",
@@ -40,7 +39,7 @@ static yoke_error *closed_because(struct channel *c, yoke_error *cause, const ch
 
 static yoke_error *closed_error(struct channel *c, const char *how)
 {
-    return closed_because(c, NULL, how);
+    return channel_closed_because(c, NULL, how);
 }
 
 /* A system call that failed. */
@@ -75,7 +74,7 @@ void channel_break(struct channel *c, yoke_error *e)
         return;
     }
     if (!yoke_error_is(e, &YOKE_TRANSPORT_CLOSED))
-        e = closed_because(c, e, yoke_error_message(e));
+        e = channel_closed_because(c, e, yoke_error_message(e));
     c->broken = e;
     end_sending(c, e);
     if (c->watch.reader || c->watch.writer)

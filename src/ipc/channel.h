@@ -79,6 +79,9 @@ YOKE_MUST_USE yoke_error *channel_drain(struct channel *c);
 void channel_close(struct channel *c);
 /* The error for a call on the broken channel; a copy. */
 yoke_error *channel_broken(struct channel *c);
+/* An error of kind YOKE_TRANSPORT_CLOSED that speaks of this channel's peer. cause: why, or NULL when `how`
+ * tells it all; ownership passes. */
+yoke_error *channel_closed_because(struct channel *c, yoke_error *cause, const char *how);
 /* The peer that an error of kind YOKE_TRANSPORT_CLOSED speaks of, or NULL. */
 const yoke_uid *channel_error_peer(const yoke_error *e);
 
