@@ -182,7 +182,7 @@ static bool debug_from_environment(void)
 static int report(const struct actor *a, yoke_error *e)
 {
     if (!e)
-        return EXIT_SUCCESS;
+        return a->exit_status;
     bool interrupted = yoke_error_find(e, &YOKE_INTERRUPTED) != NULL;
     e = yoke_error_collapse(e);
     fflush(stdout);
@@ -237,9 +237,6 @@ int actor_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv),
     const char *first = argc == 2 ? argv[1] : NULL;
     pid_t parent = role(first, SPAWN_CHILD_OPTION);
     if (!parent && (parent = role(first, SPAWN_ZYGOTE_OPTION))) {
-        /* What the hook prepares is then there in each clone already. */
-        if (hooks && hooks->child_begins)
-            hooks->child_begins(-1);
         zygote_serve(parent, argv[1]);
     }
     if (parent)
