@@ -456,6 +456,8 @@ void task_end(yoke_task *task, yoke_error *e)
     if (n && task->scope != &n->scope)
         die("task `%s` ended with a %s open that it opened at %s:%d", task->name,
             task->scope->is_nursery ? "nursery" : "scope", task->scope->file, task->scope->line);
+    if (task->breakers)
+        parking_task_ended(task);
     list_remove(&task->in_scope);
     task->state = TASK_ENDED;
     if (task == s->main_task)

@@ -42,6 +42,7 @@ struct yoke_task {
     const char *file;
     int line;
     yoke_timer sleep;
+    yoke_parking_breaker *breakers; /* locks that it holds, and what else its end breaks */
     unsigned interrupts;      /* ctrl-c that it has not been told of; the main task alone */
     unsigned held_interrupts; /* those that wait till no call holds them off */
     unsigned holds;
@@ -150,6 +151,9 @@ void task_move_entry(yoke_task *task, char *top);
 void task_begin(yoke_task *task, yoke_nursery *n);
 /* What a task does last: tells its nursery and never returns. */
 void task_end(yoke_task *task, yoke_error *e) __attribute__((noreturn));
+
+/* Breaks what the task, which is ending and still the current one, holds. */
+void parking_task_ended(yoke_task *task);
 
 /* `child` has ended with `e` (owned by the nursery now), and is in none of its lists any more. */
 void nursery_child_ended(yoke_nursery *n, const yoke_task *child, yoke_error *e);

@@ -485,7 +485,7 @@ static yoke_error *parked_calls_are_woken_by_the_cancel(struct kit *k)
     yoke_channel_statistics full, empty;
     yoke_sender_statistics(&k->full_tx, &full);
     yoke_receiver_statistics(&k->empty_rx, &empty);
-    if (full.waiting_senders || empty.waiting_receivers || !list_empty(&k->unset.waiters) ||
+    if (full.waiting_senders || empty.waiting_receivers || yoke_event_get_waiting(&k->unset) ||
         scheduler_here->poller.waiting)
         e = yoke_error_join(e, yoke_raise(&YOKE_INTERNAL, "a cancelled waiter is still in a list"));
     return e;
