@@ -193,6 +193,8 @@ static yoke_error *build(const relayed_part *parts, size_t count, size_t i, yoke
         yoke_error_note(e, "%s", p->notes.items[k]);
     for (size_t k = 0; k < p->hops.count; k++)
         e = yoke_error_trace(e, p->hops.items[k].file, p->hops.items[k].line, p->hops.items[k].function);
+    if (yoke_error_is(e, &YOKE_SYSTEM))
+        error_set_errno(e, p->number);
     death_restore(e, p->number);
     return e;
 }

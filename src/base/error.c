@@ -549,6 +549,12 @@ void *error_details(const yoke_error *e, const struct error_details_ops *ops)
     return data;
 }
 
+void error_set_errno(yoke_error *e, int number)
+{
+    if (e && sole(e))
+        e->head->number = number;
+}
+
 void error_set_place(yoke_error *e, const char *file, int line, const char *function, const char *actor,
                      const char *task)
 {

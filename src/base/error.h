@@ -27,11 +27,13 @@ void *error_details(const yoke_error *e, const struct error_details_ops *ops);
 
 /*
  * Replace where the error says it was raised (an error that came over the wire); NULL leaves a part as it is.
- * This and the next are for an error just made: one that is shared (yoke_error_dup) stays as it is, and so it
- * does without memory.
+ * This and the next two are for an error just made: one that is shared (yoke_error_dup) stays as it is, and
+ * so it does without memory.
  */
 void error_set_place(yoke_error *e, const char *file, int line, const char *function, const char *actor,
                      const char *task);
+/* What yoke_error_errno gives. */
+void error_set_errno(yoke_error *e, int number);
 /* A backtrace text of several lines, printed under the error. Copied. */
 void error_set_backtrace(yoke_error *e, const char *text); /* NULL takes it away */
 const char *error_backtrace(const yoke_error *e);          /* or NULL */
