@@ -201,6 +201,17 @@ void yoke_exit_status(int status)
         a->exit_status = status;
 }
 
+/* Else the runtime's own descriptors would have these numbers, and every child would inherit them. */
+static void open_standard_fds(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO && fcntl(fd, F_SETFD, 0) == 0);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 static int root_main(int argc, char **argv, yoke_error *(*app)(int, char **), const struct actor_hooks *hooks)
 {
     struct root_run run = {.argc = argc, .argv = argv, .app = app};
@@ -211,6 +222,7 @@ static int root_main(int argc, char **argv, yoke_error *(*app)(int, char **), co
     run.actor.backend = backend_from_environment();
     run.actor.debug_mode = debug_from_environment();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    open_standard_fds();
     if (hooks && hooks->root_begins)
         hooks->root_begins();
     struct error_identity identity = {.actor = actor_name, .arg = &run.actor};
