@@ -318,8 +318,7 @@ YOKE_MUST_USE yoke_error *yoke_parking_breaker_remove(yoke_parking_breaker *brea
  * Held by one task at a time, in strict order of asking: who releases it while another waits can't have it
  * again before that one, by nowait either. If the owner ends without a release, the lock is broken: all who
  * wait, and all who ask later, get YOKE_BROKEN_RESOURCE with the owner's name. An owner that leaves the frame
- * in which the lock lies without a release aborts, when it takes or releases another lock or ends. The fields
- * are the library's.
+ * in which the lock lies without a release aborts, at the latest when it ends. The fields are the library's.
  */
 typedef struct yoke_lock {
     yoke_parking parking;

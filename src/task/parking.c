@@ -4,9 +4,9 @@
  * one leaves from wherever it stands, be it another lot than that in which it began to wait.
  *
  * A task may answer for a lot with a breaker: if it ends, nobody would be left to wake those who wait, so the
- * lot breaks. The breakers of a task are a list through memory that is the users'. A frame that was left
- * takes its breakers with it; each link is looked at before it is followed, and only the task itself changes
- * its list, so that its stack tells what is gone.
+ * lot breaks. The breakers of a task are a list through memory that is the users', and a frame that was left
+ * takes its breakers with it. So only the task itself changes its list, each link is looked at before it is
+ * followed, and the task's end finds all that lay in its own frames.
  */
 #include "task/parking.h"
 
@@ -152,20 +152,18 @@ static void lost(const yoke_task *task)
         task->name, task->file, task->line);
 }
 
-/* Looks at a link of the calling task's list before it is followed. */
+/* Looks at a link before it is followed: memory that was used for something else does not name the task. */
 static yoke_parking_breaker *standing(const yoke_task *task, yoke_parking_breaker *breaker)
 {
-    const char *at = (const char *)breaker, *frame = __builtin_frame_address(0);
-    if (!breaker || (at >= (const char *)task->block && at < frame))
+    if (!breaker || breaker->task != task)
         lost(task);
     return breaker;
 }
 
 void breaker_set(yoke_parking_breaker *breaker, yoke_parking *parking, yoke_task *task)
 {
-    for (yoke_parking_breaker *set = task->breakers; set; set = standing(task, set)->next)
-        if (set == breaker)
-            lost(task);
+    if (task->breakers == breaker)
+        lost(task);
     *breaker = (yoke_parking_breaker){.next = task->breakers, .parking = parking, .task = task};
     task->breakers = breaker;
 }
@@ -179,9 +177,13 @@ void breaker_unset(yoke_parking_breaker *breaker, yoke_task *task)
     *breaker = (yoke_parking_breaker){0};
 }
 
+/* No frame of the task is left: what lies on its stack is gone, whatever it says. */
 void parking_task_ended(yoke_task *task)
 {
     while (task->breakers) {
+        const char *at = (const char *)task->breakers;
+        if (at >= (const char *)task->block && at < (const char *)task)
+            lost(task);
         yoke_parking_breaker *breaker = standing(task, task->breakers);
         task->breakers = breaker->next;
         yoke_parking *parking = breaker->parking;

@@ -51,8 +51,8 @@ yoke_error *parking_broken(const yoke_parking *parking);
 
 /*
  * From the one to the other, the end of the calling task breaks the lot. The breaker's memory is the caller's
- * and outlives the task, or the call of breaker_unset: else breaker_unset, breaker_set or the task's end
- * dies. `task` is the calling one, in both.
+ * and outlives the task, or the call of breaker_unset: else the task's end dies, at the latest. `task` is the
+ * calling one, in both.
  */
 void breaker_set(yoke_parking_breaker *breaker, yoke_parking *parking, yoke_task *task);
 void breaker_unset(yoke_parking_breaker *breaker, yoke_task *task);
