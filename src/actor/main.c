@@ -10,7 +10,6 @@
 #include "msg/uid.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -124,7 +123,7 @@ static int child_main(pid_t parent, char **argv, const struct actor_hooks *hooks
         return 2;
     }
     guard_birth(parent);
-    signal(SIGINT, SIG_IGN); /* ctrl-c is the root's: it asks its children to end */
+    guard_ignore_interrupt();
     if (hooks && hooks->child_begins)
         hooks->child_begins(SPAWN_CRASH_FD);
     struct child_run run = {.parent = parent};

@@ -7,6 +7,7 @@
 #include "ipc/transport.h"
 #include "msg/pack.h"
 #include "msg/record.h"
+#include "task/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +52,11 @@ yoke_error *spawn_self(struct actor *a, const char *option, const int *fds, size
         return yoke_raise(&YOKE_NO_MEMORY, "a child's environment");
     yoke_process_options options = {
         .environment = environment, .fds = open_fds, .fd_count = count, .program = "/proc/self/exe"};
-    yoke_error *e = yoke_process_open(out, argv, &options);
+    /* A ctrl-c is the root's, also before the child can say so (guard_ignore_interrupt). */
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGINT);
+    yoke_error *e = process_open_masked(out, argv, &options, &mask);
     memory_free(environment);
     return e;
 }

@@ -51,25 +51,24 @@ static int plan_fds(posix_spawn_file_actions_t *actions, const yoke_process_opti
     return error ? error : posix_spawn_file_actions_addclosefrom_np(actions, first_closed);
 }
 
-/* A child program starts with default dispositions and an empty mask, whatever this process has set. */
-static int plan_signals(posix_spawnattr_t *attributes, bool new_group)
+/* A child program starts with default dispositions and the mask given, whatever this process has set. */
+static int plan_signals(posix_spawnattr_t *attributes, bool new_group, const sigset_t *mask)
 {
-    sigset_t none, all;
-    sigemptyset(&none);
+    sigset_t all;
     sigfillset(&all);
     sigdelset(&all, SIGKILL);
     sigdelset(&all, SIGSTOP);
     struct sigaction hangup;
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_IGN)
         sigdelset(&all, SIGHUP); /* nohup */
-    posix_spawnattr_setsigmask(attributes, &none);
+    posix_spawnattr_setsigmask(attributes, mask);
     posix_spawnattr_setsigdefault(attributes, &all);
     posix_spawnattr_setpgroup(attributes, 0);
     short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
     return posix_spawnattr_setflags(attributes, (short)(flags | (new_group ? POSIX_SPAWN_SETPGROUP : 0)));
 }
 
-static int start(pid_t *pid, char *const argv[], const yoke_process_options *o)
+static int start(pid_t *pid, char *const argv[], const yoke_process_options *o, const sigset_t *mask)
 {
     int *moved = memory_alloc(o->fd_count * sizeof *moved);
     if (!moved)
@@ -82,7 +81,7 @@ static int start(pid_t *pid, char *const argv[], const yoke_process_options *o)
     posix_spawnattr_init(&attributes);
     int error = plan_fds(&actions, o, moved);
     if (!error)
-        error = plan_signals(&attributes, o->new_group);
+        error = plan_signals(&attributes, o->new_group, mask);
     if (!error)
         error = posix_spawnp(pid, o->program ? o->program : argv[0], &actions, &attributes, argv,
                              o->environment ? o->environment : environ);
@@ -109,6 +108,14 @@ yoke_error *process_adopt(yoke_process **process, pid_t pid, int pidfd)
 
 yoke_error *yoke_process_open(yoke_process **process, char *const argv[], const yoke_process_options *options)
 {
+    sigset_t none;
+    sigemptyset(&none);
+    return process_open_masked(process, argv, options, &none);
+}
+
+yoke_error *process_open_masked(yoke_process **process, char *const argv[],
+                                const yoke_process_options *options, const sigset_t *mask)
+{
     static const yoke_process_options defaults;
     const yoke_process_options *o = options ? options : &defaults;
     *process = NULL;
@@ -121,7 +128,7 @@ yoke_error *yoke_process_open(yoke_process **process, char *const argv[], const 
                           o->fds ? "has 1024 at most" : "is NULL");
     yoke_process *p;
     YOKE_TRY(process_adopt(&p, -1, -1));
-    int error = start(&p->pid, argv, o);
+    int error = start(&p->pid, argv, o, mask);
     if (error) {
         memory_free(p);
         return yoke_raise_errno(error, "starting %s", argv[0]);
