@@ -58,7 +58,8 @@ class Tree:
         self.out = tempfile.TemporaryFile()
         self.err = tempfile.TemporaryFile()
         self.root = subprocess.Popen([PROGRAM, str(MIDDLES), str(LEAVES), str(run_ms), *special], env=environment,
-                                     stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err)
+                                     stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err,
+                                     start_new_session=True)
 
     def said(self, word):
         return word in self.output().split("\n")
@@ -256,6 +257,23 @@ def zygotes_killed(tree):
     check(tree.wait_gone() == 0, "the tree needs the zygote though it starts nothing")
 
 
+def interrupted(word, delay):
+    """ctrl-c: SIGINT for the whole process group."""
+
+    def scene(tree):
+        check(not word or tree.wait_for(word), f"the tree never said `{word}`")
+        while len(processes.living(tree.mark)) < 2: # from then on the root catches it
+            check(tree.root.poll() is None, "the tree did not come up")
+        time.sleep(delay * (8 if SANITIZED else 1))
+        os.killpg(tree.root.pid, signal.SIGINT)
+        begin = time.monotonic()
+        check(tree.wait_gone() == 130, f"the status is {tree.root.returncode}")
+        check(time.monotonic() - begin < GONE, "it took too long")
+        check(tree.errors() == "interrupted\n", "it says more than one line")
+
+    return scene
+
+
 def ended_by_itself(tree):
     check(tree.wait_gone() == 0, "a tree that nobody touched failed")
     check(tree.errors() == "", "a tree that ends by itself says something")
@@ -274,6 +292,9 @@ SCENES = [
     ("a leaf with a process of its own, the root", root_killed, LONG_RUN_MS, "fork"),
     ("a leaf with a process of its own, a middle", middle_killed, LONG_RUN_MS, "fork"),
     ("a leaf with a process of its own, the leaf", leaf_killed_with_its_sleeper, LONG_RUN_MS, "fork"),
+    ("ctrl-c under load", interrupted("up", 0.05), LONG_RUN_MS),
+    ("ctrl-c in the middle of the spawning", interrupted("", 0.001), LONG_RUN_MS),
+    ("ctrl-c, and a leaf that spins", interrupted("up", 0.05), LONG_RUN_MS, "spin"),
     ("a leaf with a process of its own, none", ended_by_itself, SHORT_RUN_MS, "fork"),
 ]
 
