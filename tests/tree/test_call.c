@@ -171,8 +171,7 @@ static yoke_error *call_any(struct scene *s)
                                          "\xff",
                                          "\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
                                          "\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00",
-                                         "\xa2"
-                                         "ab",
+                                         "\xa2\x61\x62",
                                          "\xc4\x01\xff",
                                          "\x92\x01\x80",
                                          "\x81\xa1k\xc0",
