@@ -251,8 +251,11 @@ static yoke_error *find_or_start(const char *file, int line, yoke_cached *c,
     yoke_task *task = task_here();
     struct yoke_cache_entry *t;
     yoke_error *e = NULL;
-    while (!e && (t = find(candidate->cache, candidate)) && t->state >= ENTRY_ENDING && t->task != task)
-        e = task_has_news(task) ? task_news(task) : wait_in(&t->next, NULL);
+    while (!e && (t = find(candidate->cache, candidate)) && t->state >= ENTRY_ENDING && t->task != task) {
+        e = wait_in(&t->next, NULL);
+        if (!e && task_has_news(task))
+            e = task_news(task);
+    }
     if (!e && t && t->task == task)
         e = yoke_raise_at(file, line, "", &YOKE_USAGE, "the cached resource `%s` waits for itself",
                           task->name);
@@ -265,12 +268,10 @@ static yoke_error *find_or_start(const char *file, int line, yoke_cached *c,
     return e;
 }
 
+/* The caller has looked for cancellation, and not yielded since. */
 static yoke_error *wait_till_open(struct yoke_cache_entry *t)
 {
-    yoke_task *task = task_here();
-    if (t->state != ENTRY_OPENING)
-        return NULL;
-    return task_has_news(task) ? task_news(task) : wait_in(&t->opening, NULL);
+    return t->state == ENTRY_OPENING ? wait_in(&t->opening, NULL) : NULL;
 }
 
 yoke_error *yoke_cached_open_at(const char *file, int line, yoke_cached *c, yoke_cache *cache,

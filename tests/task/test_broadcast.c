@@ -493,9 +493,40 @@ static yoke_error *hands_over_twice(void *arg)
     return yoke_nursery_close(&n, NULL);
 }
 
+/* It is woken to take over, but another was quicker: then it does not wait again if it is cancelled. */
+static yoke_error *comes_late(void *arg)
+{
+    yoke_nursery n;
+    number_subscriber other, third;
+    YOKE_TRY(open_all(0, 8));
+    YOKE_TRY(number_subscribe(&first, &other));
+    YOKE_TRY(number_subscribe(&first, &third));
+    struct receive a = {.s = &first}, b = {.s = &other}, c = {.s = &third};
+    YOKE_TRY(yoke_nursery_open(&n));
+    YOKE_TRY(yoke_spawn(&n, receive_run, &a));
+    settle();
+    YOKE_TRY(yoke_spawn(&n, receive_run, &b));
+    settle();
+    yoke_scope_cancel(&a.scope, NULL);
+    YOKE_TRY(yoke_spawn(&n, receive_run, &c));
+    YOKE_TRY(yoke_checkpoint());
+    CHECK(a.done && who_reads() == c.task && !b.done);
+    yoke_scope_cancel(&b.scope, NULL);
+    settle();
+    CHECK(b.done && b.scope.caught && who_reads() == c.task);
+    YOKE_TRY(number_send_nowait(&tx, 1));
+    settle();
+    CHECK(c.done && !c.outcome && c.item == 1);
+    number_subscriber_close(&other);
+    number_subscriber_close(&third);
+    close_all();
+    return yoke_nursery_close(&n, NULL);
+}
+
 static void test_bcast_03_the_one_that_takes_over_is_cancelled(void **state)
 {
     run(hands_over_twice);
+    run(comes_late);
 }
 
 static yoke_error *slow_goes_on(void *arg)
@@ -562,12 +593,17 @@ static yoke_error *cancelled_scope(void *arg)
 {
     int item;
     yoke_scope s;
+    number_subscriber other;
     YOKE_TRY(open_all(4, 4));
+    YOKE_TRY(number_subscribe(&first, &other));
     YOKE_TRY(number_send(&tx, 1));
     YOKE_TRY(yoke_scope_open(&s));
     yoke_scope_cancel(&s, NULL);
-    CHECK(was_cancelled(number_next(&first, &item)));
-    CHECK(next_is(&first, 1)); /* nowait works there, and the item was not lost */
+    CHECK(was_cancelled(number_next(&first, &item))); /* of the source */
+    CHECK(next_is(&first, 1));                        /* nowait works there, and nothing was lost */
+    CHECK(was_cancelled(number_next(&other, &item))); /* of the ring */
+    CHECK(next_is(&other, 1));
+    number_subscriber_close(&other);
     close_all();
     return yoke_scope_close(&s, NULL);
 }
@@ -672,9 +708,42 @@ static yoke_error *end_of_channel(void *arg)
     return yoke_nursery_close(&n, NULL);
 }
 
+/* A source that says it once: each subscriber is told all the same. */
+static yoke_error *ends_once(void *arg, void *item)
+{
+    bool *ended = arg;
+    YOKE_TRY(*ended ? yoke_sleep_forever() : yoke_checkpoint());
+    *ended = true;
+    return yoke_raise(&YOKE_END_OF_CHANNEL, "that was all");
+}
+
+static yoke_error *end_told_once(void *arg)
+{
+    bool ended = false;
+    int item;
+    yoke_nursery n;
+    yoke_scope limit;
+    number_subscriber other;
+    yoke_broadcast_source source = {.receive = ends_once, .arg = &ended, .item_bytes = sizeof(int)};
+    YOKE_TRY(yoke_broadcast_open_source(&first.end, &source, 4, NULL));
+    YOKE_TRY(number_subscribe(&first, &other));
+    struct receive a = {.s = &first}, b = {.s = &other};
+    YOKE_TRY(yoke_fail_after(&limit, YOKE_S(5)));
+    YOKE_TRY(yoke_nursery_open(&n));
+    YOKE_TRY(yoke_spawn(&n, receive_run, &a));
+    YOKE_TRY(yoke_spawn(&n, receive_run, &b));
+    YOKE_TRY(yoke_scope_close(&limit, yoke_nursery_close(&n, NULL)));
+    CHECK(was_kind(a.outcome, &YOKE_END_OF_CHANNEL) && was_kind(b.outcome, &YOKE_END_OF_CHANNEL));
+    CHECK(was_kind(number_next(&first, &item), &YOKE_END_OF_CHANNEL));
+    number_subscriber_close(&other);
+    number_subscriber_close(&first);
+    return NULL;
+}
+
 static void test_bcast_07_end_of_channel(void **state)
 {
     run(end_of_channel);
+    run(end_told_once);
 }
 
 static yoke_error *source_is_closed(void *arg)

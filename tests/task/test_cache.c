@@ -27,6 +27,7 @@ struct thing {
     const yoke_error_kind *open_fails, *close_fails;
     yoke_scope *cancels;           /* while it opens */
     yoke_nursery *cancels_nursery; /* the same */
+    bool looks;                    /* after that */
     int opens, closes, alive, most_alive;
     bool open_was_cancelled, close_got_cancelled;
     const yoke_error *close_error;
@@ -49,7 +50,7 @@ static yoke_error *thing_open(void *arg, void **value)
         yoke_scope_cancel(t->cancels, "by the resource");
     if (t->cancels_nursery)
         yoke_nursery_cancel(t->cancels_nursery, "by the resource");
-    if (!e && (t->cancels || t->cancels_nursery))
+    if (!e && t->looks)
         e = yoke_checkpoint();
     t->open_was_cancelled = yoke_error_is_cancelled(e);
     if (!e && t->open_fails)
@@ -366,10 +367,35 @@ static yoke_error *cancelled_while_closing(void *arg)
     return NULL;
 }
 
+/* The end comes, and the cancellation, before the one that waits has run: it opens nothing. */
+static yoke_error *cancelled_at_the_end(void *arg)
+{
+    struct thing t = thing_new();
+    t.wait_close = true;
+    yoke_resource resource = resource_of(&t);
+    struct user a, b;
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    YOKE_TRY(start_user(&n, &a, "one", &resource));
+    settle();
+    yoke_event_set(&a.leave);
+    settle();
+    YOKE_TRY(start_user(&n, &b, "one", &resource));
+    settle();
+    yoke_event_set(&t.may_close);
+    while (cache.table)
+        YOKE_TRY(yoke_checkpoint());
+    yoke_scope_cancel(&b.scope, NULL);
+    settle();
+    CHECK(b.done && b.scope.caught && !b.outcome && t.opens == 1);
+    return yoke_nursery_close(&n, NULL);
+}
+
 static void test_mngr_05_open_while_the_last_one_is_closing(void **state)
 {
     run(open_while_closing);
     run(cancelled_while_closing);
+    run(cancelled_at_the_end);
 }
 
 static yoke_error *errors_of_users(void *arg)
@@ -772,9 +798,10 @@ static yoke_error *cancelled_at_a_bad_time(void *arg)
     return NULL;
 }
 
-static yoke_error *cancels_its_nursery(void *arg)
+static yoke_error *cancels_its_nursery(bool looks)
 {
     struct thing t = thing_new();
+    t.looks = looks;
     yoke_nursery service, n;
     t.open_takes = YOKE_MS(1);
     t.cancels_nursery = &service;
@@ -789,8 +816,8 @@ static yoke_error *cancels_its_nursery(void *arg)
     YOKE_TRY(yoke_spawn(&n, shielded_user, &outside)); /* not told by its own scopes */
     YOKE_TRY(yoke_nursery_close(&n, NULL));
     YOKE_TRY(yoke_nursery_close(&service, NULL));
-    CHECK(was_cancelled(a.outcome) && was_cancelled(b.outcome) && t.open_was_cancelled);
-    CHECK(!outside.opened && was_kind(outside.outcome, &YOKE_BROKEN_RESOURCE));
+    CHECK(was_cancelled(a.outcome) && was_cancelled(b.outcome) && t.open_was_cancelled == looks);
+    CHECK(outside.opened == !looks && was_kind(outside.outcome, &YOKE_BROKEN_RESOURCE));
     CHECK(t.alive == 0 && !cache.table);
     /* The key is free. */
     yoke_cache_init(&cache, NULL);
@@ -801,10 +828,22 @@ static yoke_error *cancels_its_nursery(void *arg)
     return yoke_cached_close(&again, NULL);
 }
 
+static yoke_error *cancels_and_fails(void *arg)
+{
+    return cancels_its_nursery(true);
+}
+
+/* The resource is open all the same, ends at once, and is closed. */
+static yoke_error *cancels_and_opens(void *arg)
+{
+    return cancels_its_nursery(false);
+}
+
 static void test_mngr_16_the_opener_is_cancelled_at_a_bad_time(void **state)
 {
     run(cancelled_at_a_bad_time);
-    run(cancels_its_nursery);
+    run(cancels_and_fails);
+    run(cancels_and_opens);
 }
 
 static yoke_error *keys_live_apart(void *arg)
