@@ -157,8 +157,16 @@ typedef struct yoke_nursery {
     yoke_error *few[2]; /* errors begins here: there is a place for one without memory too */
     size_t error_count, error_room;
     yoke_error *cancelled; /* one of the Cancelled that came back */
+    size_t spawned;        /* into it, ever */
+    size_t pending_starts; /* each holds it open */
     bool closed;
 } yoke_nursery;
+
+typedef struct yoke_nursery_statistics {
+    size_t children, pending_starts;
+    size_t spawned;    /* in all, also those that have ended, and those that came by yoke_started() */
+    yoke_task *oldest; /* of the children, or NULL */
+} yoke_nursery_statistics;
 
 typedef struct yoke_spawn_options {
     const char *name;   /* copied (up to 63 bytes); NULL: the function's name */
@@ -197,6 +205,42 @@ YOKE_MUST_USE yoke_error *yoke_spawn_at(const char *file, int line, const char *
 YOKE_MUST_USE yoke_error *yoke_spawn_value_at(const char *file, int line, const char *fn_name,
                                               yoke_nursery *n, yoke_task_fn fn, const void *value,
                                               size_t size, const yoke_spawn_options *options);
+/*
+ * Starts a task that gets ready before it counts as the nursery's: returns when it has called yoke_started(),
+ * with the pointer given there in `*value` (`value` may be NULL; what it points to must live as long as the
+ * starter looks at it). Till then the task is under the caller, in a nursery that start opens for it: it is
+ * cancelled with the caller, and its error is what start returns, as it is, while `n` is left alone. From
+ * yoke_started() on it is in `n` like any other, with all that it has opened. A pending start holds `n` open.
+ * YOKE_CLOSED: the nursery has ended; YOKE_USAGE: the task ended without yoke_started(); YOKE_NO_MEMORY as
+ * yoke_spawn. Checkpoint in the way that a nursery's close is: it looks for cancellation only through the
+ * task, so a task that was started is never reported as cancelled.
+ */
+#define yoke_start(n, fn, ...)      yoke_start_at(__FILE__, __LINE__, #fn, (n), (fn), __VA_ARGS__, NULL)
+#define yoke_start_with(n, fn, ...) yoke_start_at(__FILE__, __LINE__, #fn, (n), (fn), __VA_ARGS__)
+YOKE_MUST_USE yoke_error *yoke_start_at(const char *file, int line, const char *fn_name, yoke_nursery *n,
+                                        yoke_task_fn fn, void *arg, void **value,
+                                        const yoke_spawn_options *options);
+/*
+ * In the task that yoke_start started: it is ready. Does nothing in a task that was spawned plainly, so that
+ * a function may be used both ways. When the starter has been cancelled before, the value is dropped and the
+ * task stays under it, to see that cancellation. YOKE_USAGE: called before. Not a checkpoint.
+ */
+YOKE_MUST_USE yoke_error *yoke_started(void *value);
+
+/*
+ * Links upward, for dumps and for what looks around. The nursery that the task is in (inside of a pending
+ * start: the one that start opened), and the one that it will be in after yoke_started(). NULL for none, and
+ * for the first task of a run; for NULL. Its opener is alive as long as the nursery is open.
+ */
+yoke_nursery *yoke_task_nursery(const yoke_task *task);
+yoke_nursery *yoke_task_eventual_nursery(const yoke_task *task);
+yoke_task *yoke_nursery_opener(const yoke_nursery *n);
+/* The open nurseries of a task, in the order of their opening: writes the first `room` of them to `out`,
+ * returns how many there are. */
+size_t yoke_task_nurseries(const yoke_task *task, yoke_nursery **out, size_t room);
+/* Of an open nursery; counts its children one by one. */
+void yoke_nursery_get_statistics(const yoke_nursery *n, yoke_nursery_statistics *out);
+
 /*
  * A task of the run itself: it outlives the main task, is cancelled when that has ended, and is not under the
  * caller's scopes. An error of it cancels the main task and is what yoke_run returns, as the cause of a

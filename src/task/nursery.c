@@ -20,6 +20,8 @@ yoke_error *yoke_nursery_open_at(const char *file, int line, yoke_nursery *n)
     n->error_count = 0;
     n->error_room = sizeof n->few / sizeof n->few[0];
     n->cancelled = NULL;
+    n->spawned = 0;
+    n->pending_starts = 0;
     n->closed = false;
     return NULL;
 }
@@ -83,26 +85,49 @@ static void add_error(yoke_nursery *n, const yoke_task *child, yoke_error *e)
     scope_cancel_with(&n->scope, reason);
 }
 
+static bool is_held(const yoke_nursery *n)
+{
+    return !list_empty(&n->children) || n->pending_starts;
+}
+
+void nursery_released(yoke_nursery *n)
+{
+    if (!n->closer || is_held(n))
+        return;
+    yoke_task *closer = n->closer;
+    n->closer = NULL;
+    yoke_reschedule(closer, NULL);
+}
+
 void nursery_child_ended(yoke_nursery *n, const yoke_task *child, yoke_error *e)
 {
     add_error(n, child, e);
-    if (n->closer && list_empty(&n->children)) {
-        yoke_task *closer = n->closer;
-        n->closer = NULL;
-        yoke_reschedule(closer, NULL);
+    nursery_released(n);
+}
+
+void nursery_move(yoke_nursery *from, yoke_nursery *to)
+{
+    list_for_each(node, &from->children) {
+        container_of(node, yoke_task, in_nursery)->nursery = to;
+        to->spawned++;
     }
+    list_splice(&to->children, &from->children);
+    scope_move(&from->scope, &to->scope);
+    nursery_released(from);
 }
 
 /* Real errors as a group, with a Cancelled as its last member; a Cancelled alone goes as it is. What is this
  * scope's own is then absorbed. */
-static yoke_error *remains(yoke_nursery *n)
+static yoke_error *remains(yoke_nursery *n, bool bare)
 {
     yoke_error *e = n->cancelled;
     n->cancelled = NULL;
     if (n->error_count) {
         if (e)
             keep_error(n, e);
-        e = yoke_error_group(n->errors, n->error_count, "tasks of a nursery failed");
+        e = bare && n->error_count == 1
+                ? n->errors[0]
+                : yoke_error_group(n->errors, n->error_count, "tasks of a nursery failed");
     }
     if (n->errors != n->few)
         memory_free(n->errors);
@@ -123,7 +148,7 @@ static enum yoke_abort keep_waiting(yoke_task *task, void *arg)
     return YOKE_ABORT_REFUSED;
 }
 
-yoke_error *yoke_nursery_close(yoke_nursery *n, yoke_error *e)
+static yoke_error *wait_and_leave(yoke_nursery *n, yoke_error *e, bool bare)
 {
     yoke_task *task = task_here();
     if (!task)
@@ -131,19 +156,38 @@ yoke_error *yoke_nursery_close(yoke_nursery *n, yoke_error *e)
     if (task->scope != &n->scope || n->scope.owner != task)
         return scope_leave(&n->scope, e); /* dies, and says of what */
     add_error(n, NULL, e);
-    if (list_empty(&n->children))
+    if (!is_held(n))
         task_yield(task);
-    while (!list_empty(&n->children)) {
+    while (is_held(n)) {
         if (task->interrupts)
             add_error(n, NULL, task_news(task));
         n->closer = task;
         add_error(n, NULL, task_park(task, keep_waiting, n));
     }
     n->closed = true;
-    return remains(n);
+    return remains(n, bare);
+}
+
+yoke_error *yoke_nursery_close(yoke_nursery *n, yoke_error *e)
+{
+    return wait_and_leave(n, e, false);
+}
+
+yoke_error *nursery_close_bare(yoke_nursery *n, yoke_error *e)
+{
+    return wait_and_leave(n, e, true);
 }
 
 yoke_error *yoke_nursery_close_flat(yoke_nursery *n, yoke_error *e)
 {
     return yoke_error_collapse(yoke_nursery_close(n, e));
+}
+
+void yoke_nursery_get_statistics(const yoke_nursery *n, yoke_nursery_statistics *out)
+{
+    *out = (yoke_nursery_statistics){.pending_starts = n->pending_starts, .spawned = n->spawned};
+    list_for_each(node, &n->children)
+        out->children++;
+    if (out->children)
+        out->oldest = container_of(n->children.next, yoke_task, in_nursery);
 }

@@ -441,6 +441,7 @@ void task_move_entry(yoke_task *task, char *top)
 void task_begin(yoke_task *task, yoke_nursery *n)
 {
     task->nursery = n;
+    n->spawned++;
     list_append(&n->children, &task->in_nursery);
     task->scope = &n->scope;
     list_append(&n->scope.tasks, &task->in_scope);

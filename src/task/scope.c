@@ -53,6 +53,27 @@ static void update(yoke_scope *root)
     }
 }
 
+void scope_move(yoke_scope *from, yoke_scope *to)
+{
+    list tasks, scopes;
+    list_init(&tasks);
+    list_init(&scopes);
+    list_splice(&tasks, &from->tasks);
+    list_splice(&scopes, &from->children);
+    while (!list_empty(&tasks)) {
+        yoke_task *task = container_of(list_pop(&tasks), yoke_task, in_scope);
+        task->scope = task == from->owner ? from : to;
+        list_append(&task->scope->tasks, &task->in_scope);
+        task_deliver(task);
+    }
+    while (!list_empty(&scopes)) {
+        yoke_scope *s = container_of(list_pop(&scopes), yoke_scope, in_parent);
+        s->parent = to;
+        list_append(&to->children, &s->in_parent);
+        update(s);
+    }
+}
+
 /* ---- deadlines ---- */
 
 static void deadline_passed(yoke_timer *timer)

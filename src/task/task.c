@@ -11,6 +11,44 @@ const char *yoke_task_name(const yoke_task *task)
     return task ? task->name : "";
 }
 
+yoke_nursery *yoke_task_nursery(const yoke_task *task)
+{
+    return task ? task->nursery : NULL;
+}
+
+yoke_nursery *yoke_task_eventual_nursery(const yoke_task *task)
+{
+    return task ? start_target(task->start) : NULL;
+}
+
+yoke_task *yoke_nursery_opener(const yoke_nursery *n)
+{
+    return n ? n->scope.owner : NULL;
+}
+
+/* The next one outwards from `s` that is a nursery of the task's. */
+static yoke_scope *nursery_outwards(const yoke_task *task, yoke_scope *s)
+{
+    while (s && s->owner == task && !s->is_nursery)
+        s = s->parent;
+    return s && s->owner == task ? s : NULL;
+}
+
+size_t yoke_task_nurseries(const yoke_task *task, yoke_nursery **out, size_t room)
+{
+    if (!task)
+        return 0;
+    size_t count = 0;
+    for (yoke_scope *s = task->scope; (s = nursery_outwards(task, s)); s = s->parent)
+        count++;
+    size_t at = count;
+    for (yoke_scope *s = task->scope; (s = nursery_outwards(task, s)); s = s->parent) {
+        if (--at < room)
+            out[at] = container_of(s, yoke_nursery, scope);
+    }
+    return count;
+}
+
 /* Takes `bytes` off the high end of a task's fresh stack: what the task is given to keep lies above its first
  * frame. */
 static void *stack_keep(char **top, size_t bytes)

@@ -36,6 +36,7 @@ struct yoke_task {
 
     yoke_nursery *nursery;
     list in_nursery;
+    struct start *start; /* the pending yoke_start that it is under; start_done: it was; NULL: none */
     yoke_task_fn fn;
     void *arg;
     const char *name;
@@ -157,11 +158,25 @@ void parking_task_ended(yoke_task *task);
 
 /* `child` has ended with `e` (owned by the nursery now), and is in none of its lists any more. */
 void nursery_child_ended(yoke_nursery *n, const yoke_task *child, yoke_error *e);
+/* As yoke_nursery_close, but an only error comes as itself, whatever groups it has inside. */
+yoke_error *nursery_close_bare(yoke_nursery *n, yoke_error *e);
+/* Something that held `n` open is gone: wakes its close if that was the last. */
+void nursery_released(yoke_nursery *n);
+/* All that `from` holds, tasks and what is open in them, goes over to `to`; the opener of `from` stays where
+ * it is. */
+void nursery_move(yoke_nursery *from, yoke_nursery *to);
+
+/* What task->start is when yoke_started() was called. */
+extern struct start start_done;
+/* Where the task goes with yoke_started(), or NULL. */
+yoke_nursery *start_target(const struct start *start);
 
 /* Cancels `s` with an error as reason (ownership passes; of kind YOKE_CANCELLED; NULL: none). */
 void scope_cancel_with(yoke_scope *s, yoke_error *reason);
 /* As yoke_scope_close, also for a nursery's. */
 yoke_error *scope_leave(yoke_scope *s, yoke_error *e);
+/* All tasks and scopes directly in `from`, but the opener of `from`, are in `to` from here on. */
+void scope_move(yoke_scope *from, yoke_scope *to);
 /* A scope that belongs to no task (the run's outermost). */
 void scope_init_outermost(yoke_scope *s);
 
