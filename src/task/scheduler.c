@@ -84,31 +84,18 @@ bool task_stack_info(struct task_stack_info *out)
 
 /* ---- the run queue ---- */
 
-static inline void make_ready(struct scheduler *s, yoke_task *task)
+/* At the end of the next batch. */
+static inline void append(struct scheduler *s, yoke_task *task)
 {
-    task->state = TASK_READY;
     task->next_ready = NULL;
-    if (s->ready_first)
-        s->ready_last->next_ready = task;
-    else
-        s->ready_first = task;
-    s->ready_last = task;
+    *s->ready_end = task;
+    s->ready_end = &task->next_ready;
 }
 
 void task_make_ready(yoke_task *task)
 {
-    make_ready(task->scheduler, task);
-}
-
-static inline yoke_task *take_ready(struct scheduler *s)
-{
-    yoke_task *task = s->ready_first;
-    s->ready_first = task->next_ready;
-    if (task == s->batch_last)
-        s->batch_last = NULL;
-    task->state = TASK_RUNNING;
-    task->budget = s->budget;
-    return task;
+    task->state = TASK_READY;
+    append(task->scheduler, task);
 }
 
 /* ---- a pass ---- */
@@ -184,7 +171,7 @@ static void __attribute__((noinline)) pass(struct scheduler *s)
     for (;;) {
         if (!list_empty(&s->pass_hooks))
             run_hooks(s);
-        bool idle = !s->ready_first;
+        bool idle = !s->ready;
         if (idle && !atomic_load_explicit(&s->posted, memory_order_acquire))
             look(s, time_to_wait(s));
         else if (s->poller.waiting)
@@ -195,24 +182,35 @@ static void __attribute__((noinline)) pass(struct scheduler *s)
         }
         if (s->timers.count)
             timer_fire_due(&s->timers, yoke_now());
-        if (s->ready_first)
+        if (s->ready)
             break;
     }
-    s->batch_last = s->ready_last;
     *s->errno_at = saved_errno;
 }
 
 /* The next batch, when there is nothing to look at and somebody to run: most passes of busy tasks. */
-static inline void next_batch(struct scheduler *s)
+static inline yoke_task *next_batch(struct scheduler *s)
 {
     bool something = s->timers.count || s->poller.waiting || !list_empty(&s->pass_hooks) ||
                      atomic_load_explicit(&s->posted, memory_order_relaxed);
-    if (__builtin_expect(something || !s->ready_first, 0)) {
+    if (__builtin_expect(something || !s->ready, 0))
         pass(s);
-        return;
-    }
-    s->passes++;
-    s->batch_last = s->ready_last;
+    else
+        s->passes++;
+    yoke_task *first = s->ready;
+    s->ready = NULL;
+    s->ready_end = &s->ready;
+    return first;
+}
+
+static inline yoke_task *take_ready(struct scheduler *s)
+{
+    yoke_task *task = s->batch;
+    if (!task)
+        task = next_batch(s);
+    s->batch = task->next_ready;
+    task->budget = s->budget;
+    return task;
 }
 
 /* ---- switching ---- */
@@ -230,8 +228,6 @@ static inline void switch_task(struct scheduler *s, yoke_task *from, yoke_task *
 /* The calling task has put itself wherever it is to be found, and lets the next one run. */
 static inline void schedule(struct scheduler *s, yoke_task *self)
 {
-    if (!s->batch_last)
-        next_batch(s);
     yoke_task *next = take_ready(s);
     if (next == self)
         s->current = self;
@@ -239,23 +235,24 @@ static inline void schedule(struct scheduler *s, yoke_task *self)
         switch_task(s, self, next);
 }
 
-static inline void yield(yoke_task *task)
+static inline void yield(struct scheduler *s, yoke_task *task)
 {
-    make_ready(task->scheduler, task);
-    schedule(task->scheduler, task);
+    append(s, task);
+    schedule(s, task);
 }
 
 void task_yield(yoke_task *task)
 {
-    yield(task);
+    yield(task->scheduler, task);
 }
 
 yoke_error *yoke_checkpoint(void)
 {
-    yoke_task *task = task_here();
+    struct scheduler *s = scheduler_here; /* and not by the task: one load less to wait for */
+    yoke_task *task = s ? s->current : NULL;
     if (__builtin_expect(!task, 0))
         return task_outside("yoke_checkpoint");
-    yield(task);
+    yield(s, task);
     return task_has_news(task) ? task_news(task) : NULL;
 }
 
@@ -405,14 +402,24 @@ static void task_entry(void *arg)
     task_end(task, task->fn(task->arg));
 }
 
+/*
+ * How far below the end of its block a task lies. Blocks are aligned, so without it the same field of all
+ * tasks would fall into the same few sets of the cache, and a load from the next task right after a store to
+ * this one would be taken for a load of what was stored (the low 12 bits of their addresses are alike).
+ */
+static size_t colour(const void *block)
+{
+    return ((uintptr_t)block >> 16 & 7) * 192;
+}
+
 yoke_task *task_create(struct scheduler *s, yoke_task_fn fn, void *arg, const char *name, size_t stack_bytes)
 {
     size_t block_bytes;
     void *block = stack_take(&s->stacks, stack_bytes ? stack_bytes : s->task_bytes, &block_bytes);
     if (!block)
         return NULL;
-    yoke_task *task =
-        (yoke_task *)(((uintptr_t)block + block_bytes - sizeof(yoke_task) - 8) & ~(uintptr_t)63);
+    yoke_task *task = (yoke_task *)(((uintptr_t)block + block_bytes - sizeof(yoke_task) - 8 - colour(block)) &
+                                    ~(uintptr_t)63);
     *task = (yoke_task){
         .scheduler = s,
         .state = TASK_PARKED,
@@ -469,8 +476,6 @@ void task_end(yoke_task *task, yoke_error *e)
     nursery_child_ended(n, task, e);
     VALGRIND_STACK_DEREGISTER(task->valgrind_id);
     s->live--;
-    if (!s->batch_last)
-        next_batch(s);
     yoke_task *next = take_ready(s);
     s->current = next;
     /* From here to the switch nothing takes a stack, so this one may be given back while we stand on it. */
@@ -605,6 +610,7 @@ yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *op
         .task_bytes = o->stack_bytes ? o->stack_bytes : DEFAULT_TASK_BYTES * STACK_FACTOR,
     };
     s.errno_at = &errno;
+    s.ready_end = &s.ready;
     list_init(&s.pass_hooks);
     struct run run = {.main_fn = main_fn,
                       .arg = arg,
@@ -623,7 +629,7 @@ yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *op
     if (first) {
         first->scope = &outermost;
         list_append(&outermost.tasks, &first->in_scope);
-        first->state = TASK_RUNNING;
+        first->state = TASK_READY;
         s.current = first;
         s.host_sanitizer = sanitizer_own_fiber();
         void *fake = NULL;

@@ -10,16 +10,18 @@ void switch_start(void);
 void switch_prepare(struct switch_context *context, void *low, void *high, void (*entry)(void *), void *arg)
 {
     (void)low;
-    /* What switch_stack pops: control words, r15, r14, r13, r12, rbx, rbp, and the address that it returns
-       to. At switch_start the stack pointer is a multiple of 16, so that its call leaves entry aligned as the
-       psABI asks (3.2.2). */
-    uint64_t *frame = (uint64_t *)((uintptr_t)high & ~(uintptr_t)15) - 8;
-    memset(frame, 0, 8 * sizeof *frame);
-    frame[0] = 0x1f80 | (uint64_t)0x037f << 32; /* the ABI's initial MXCSR and x87 control word */
-    frame[4] = (uint64_t)(uintptr_t)arg;        /* r12 */
-    frame[5] = (uint64_t)(uintptr_t)entry;      /* rbx */
-    frame[7] = (uint64_t)(uintptr_t)switch_start;
-    context->sp = frame;
+    /* switch_start pops entry and arg. Behind that the stack pointer is a multiple of 16, so that its call
+       leaves entry aligned as the psABI asks (3.2.2). */
+    uint64_t *frame = (uint64_t *)((uintptr_t)high & ~(uintptr_t)15) - 4;
+    frame[0] = (uint64_t)(uintptr_t)entry;
+    frame[1] = (uint64_t)(uintptr_t)arg;
+    frame[2] = frame[3] = 0;
+    *context = (struct switch_context){
+        .sp = frame,
+        .ip = (void *)(uintptr_t)switch_start,
+        .mxcsr = 0x1f80, /* both as the ABI has them at first */
+        .fcw = 0x037f,
+    };
 }
 
 #elif !defined(YOKE_UCONTEXT) && defined(__aarch64__)

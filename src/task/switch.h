@@ -1,14 +1,69 @@
 /*
- * From one stack to another: the registers that a call must preserve go onto the old stack, the stack pointer
- * changes, and the new stack's registers come back. Written in assembly for x86-64 (System V
- * psABI 1.0, 3.2.1) and aarch64 (AAPCS64, 6.1.1); with ucontext elsewhere, or when YOKE_UCONTEXT is defined.
+ * From one stack to another: what a call must preserve is kept, the stack pointer changes, and what the new
+ * stack had kept comes back. In assembly for x86-64 (System V psABI 1.0, 3.2.1) and aarch64 (AAPCS64, 6.1.1);
+ * with ucontext elsewhere, or when YOKE_UCONTEXT is defined.
  */
 #ifndef TASK_SWITCH_H
 #define TASK_SWITCH_H
 
 #include <stddef.h>
 
-#if !defined(YOKE_UCONTEXT) && (defined(__x86_64__) || defined(__aarch64__))
+#include <stdint.h>
+
+#if !defined(YOKE_UCONTEXT) && defined(__x86_64__)
+
+struct switch_context {
+    void *sp, *ip, *bp;
+    uint32_t mxcsr; /* SSE's control word */
+    uint16_t fcw;   /* x87's */
+};
+
+#ifdef __AVX512F__
+#define SWITCH_MORE_REGISTERS                                                                                \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26",     \
+        "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#else
+#define SWITCH_MORE_REGISTERS
+#endif
+
+/*
+ * Saves where the caller stands in `from`, and goes on where `to` was saved.
+ *
+ * Inline, so that the compiler saves what it needs of the registers once, with those that its function saves
+ * anyway. Nothing is pushed: the red zone may be in use. MXCSR is loaded without a look whether it differs:
+ * the store of stmxcsr comes so late that a comparison waits for it three times as long as a load takes (Zen
+ * 1: 2.6 of 9 ns a switch); for x87's control word it is the other way round. The jump goes to the same few
+ * places always, which the processor foretells, and leaves its memory of returns alone.
+ */
+static inline __attribute__((always_inline)) void switch_stack(struct switch_context *from,
+                                                               struct switch_context *to)
+{
+    __asm__ volatile("stmxcsr 24(%0)\n\t"
+                     "fnstcw 28(%0)\n\t"
+                     "movq %%rsp, (%0)\n\t"
+                     "movq %%rbp, 16(%0)\n\t"
+                     "leaq 2f(%%rip), %%rax\n\t"
+                     "movq %%rax, 8(%0)\n\t"
+                     "movq (%1), %%rsp\n\t"
+                     "movq 16(%1), %%rbp\n\t"
+                     "ldmxcsr 24(%1)\n\t"
+                     "movzwl 28(%1), %%eax\n\t"
+                     "cmpw %%ax, 28(%0)\n\t"
+                     "jne 1f\n"
+                     "0:\tjmpq *8(%1)\n"
+                     "1:\tfldcw 28(%1)\n\t"
+                     "jmp 0b\n\t"
+                     ".p2align 4\n"
+                     "2:"
+                     : "+D"(from), "+S"(to)
+                     :
+                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+                       "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                       "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)", "st(3)",
+                       "st(4)", "st(5)", "st(6)", "st(7)", "cc", "memory" SWITCH_MORE_REGISTERS);
+}
+
+#elif !defined(YOKE_UCONTEXT) && defined(__aarch64__)
 
 struct switch_context {
     void *sp;

@@ -15,8 +15,7 @@
 #include <stdatomic.h>
 
 enum task_state {
-    TASK_READY,   /* in the run queue */
-    TASK_RUNNING, /* on the processor */
+    TASK_READY, /* runs, or will: it is the scheduler's current one, or in its queue */
     TASK_PARKED,
     TASK_ENDED
 };
@@ -57,9 +56,10 @@ struct yoke_task {
 
 struct scheduler {
     yoke_task *current;                  /* NULL while no task runs (a pass, an abort function) */
-    yoke_task *ready_first, *ready_last; /* the run queue; ready_last has no meaning while it is empty */
-    yoke_task *batch_last;               /* after this one the pass is over; NULL: it is over */
-    int *errno_at;                       /* of the scheduler's thread: errno without a call */
+    yoke_task *batch;      /* who is still to run in this pass */
+    yoke_task *ready;      /* who runs in the next */
+    yoke_task **ready_end; /* where that list goes on */
+    int *errno_at;         /* of the scheduler's thread: errno without a call */
     uint64_t passes;
     unsigned budget;
     size_t task_bytes;
