@@ -241,6 +241,22 @@ static void test_mngr_09_the_body_runs_when_all_are_open(void **state)
     run(body_begins);
 }
 
+/* When the other two are open. */
+struct canceller {
+    struct part *parts;
+    yoke_scope *scope;
+};
+
+static yoke_error *cancel_when_two_are_open(void *arg)
+{
+    struct canceller *c = arg;
+    while (!c->parts[0].opened || !c->parts[2].opened)
+        YOKE_TRY(yoke_checkpoint());
+    settle();
+    yoke_scope_cancel(c->scope, NULL);
+    return NULL;
+}
+
 static yoke_error *cancelled_while_opening(void *arg)
 {
     struct part parts[3] = {{0}, {.open_takes = YOKE_NEVER}, {0}};
@@ -248,8 +264,13 @@ static yoke_error *cancelled_while_opening(void *arg)
     void *values[3] = {NULL};
     yoke_scope s;
     yoke_gather g;
-    YOKE_TRY(yoke_move_on_after(&s, YOKE_MS(5)));
+    yoke_nursery n;
+    struct canceller canceller = {parts, &s};
+    YOKE_TRY(yoke_nursery_open(&n));
+    YOKE_TRY(yoke_spawn(&n, cancel_when_two_are_open, &canceller));
+    YOKE_TRY(yoke_scope_open(&s));
     YOKE_TRY(yoke_scope_close(&s, yoke_gather_open(&g, all, 3, values)));
+    YOKE_TRY(yoke_nursery_close(&n, NULL));
     CHECK(yoke_scope_cancelled_caught(&s));
     CHECK(parts[0].closed && parts[0].close_got_cancelled && parts[2].closed && parts[2].close_got_cancelled);
     CHECK(parts[1].open_was_cancelled && !parts[1].closed);
