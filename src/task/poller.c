@@ -65,6 +65,22 @@ static void wake(struct poller *p, yoke_task **waiter, yoke_error *outcome)
     yoke_reschedule(task, outcome);
 }
 
+/*
+ * A kept watch asks for EPOLLOUT only while someone writes to a full socket: else each message that the peer
+ * reads would wake us for room that nobody waits for. Asking looks anew, so no edge is missed meanwhile.
+ */
+static bool ask_for_room(struct poller *p, struct poll_watch *w, bool ask)
+{
+    if (ask == !!(w->registered & EPOLLOUT))
+        return true;
+    uint32_t events = ask ? w->registered | EPOLLOUT : w->registered & ~(uint32_t)EPOLLOUT;
+    struct epoll_event event = {.events = events, .data.ptr = w};
+    if (epoll_ctl(p->epoll_fd, EPOLL_CTL_MOD, w->fd, &event) < 0)
+        return false;
+    w->registered = events;
+    return true;
+}
+
 /* Hang-up and error wake both directions: the next read or write tells what it was. */
 static void saw(struct poller *p, struct poll_watch *w, uint32_t events)
 {
@@ -80,8 +96,10 @@ static void saw(struct poller *p, struct poll_watch *w, uint32_t events)
         w->readable = true;
     if (out && w->writer)
         wake(p, &w->writer, NULL);
-    else if (out && !w->one_shot)
+    else if (out && !w->one_shot) {
         w->writable = true;
+        ask_for_room(p, w, false); /* where that fails, it wakes us once more for nothing */
+    }
 }
 
 static bool arm(struct poller *p, struct poll_watch *w);
@@ -153,7 +171,7 @@ yoke_error *poll_watch_open(struct poll_watch *w, int fd)
     struct scheduler *s = scheduler_here;
     if (!s)
         return task_outside("poll_watch_open");
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = w};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = w};
     if (epoll_ctl(s->poller.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
         return yoke_raise_errno(errno, "epoll_ctl on descriptor %d", fd);
     w->registered = event.events;
@@ -175,7 +193,10 @@ static yoke_error *watch_wait(struct poll_watch *w, yoke_task **waiter, bool *se
     if (*waiter)
         return yoke_raise(&YOKE_BUSY_RESOURCE, "task `%s` waits for descriptor %d already", (*waiter)->name,
                           w->fd);
-    return wait_as(&task->scheduler->poller, task, waiter);
+    struct poller *p = &task->scheduler->poller;
+    if (waiter == &w->writer && !ask_for_room(p, w, true))
+        return yoke_raise_errno(errno, "waiting for descriptor %d", w->fd);
+    return wait_as(p, task, waiter);
 }
 
 yoke_error *poll_watch_readable(struct poll_watch *w)

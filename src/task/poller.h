@@ -2,7 +2,8 @@
  * Readiness of file descriptors, by epoll. Two sorts of watch share one struct:
  *   kept      registered once, edge-triggered, with the readiness that was seen kept in flags: no system call
  *             for a wait. Whoever owns one reads (writes) till EAGAIN, or till less came (went) than asked,
- *             before he waits: channels and the runtime.
+ *             before he waits: channels and the runtime. Room to write is asked for by the wait that needs it
+ *             (a system call), and no more once nobody waited when it came.
  *   one-shot  for any fd of the user's: level-triggered, armed anew by each wait.
  */
 #ifndef TASK_POLLER_H

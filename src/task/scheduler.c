@@ -8,7 +8,7 @@
  *
  * What a pass looks at costs system calls, so it looks at
  *   timers        whenever one is set (a clock read),
- *   descriptors   whenever a task waits for one,
+ *   descriptors   when a task waits for one, in each pass that follows one which has not looked,
  *   posts         always: a flag in memory, for signals,
  * which serves what is due in the second pass at the latest, and lets tasks that only pass items to each
  * other run undisturbed.
@@ -156,6 +156,7 @@ static int64_t time_to_wait(struct scheduler *s)
 
 static void look(struct scheduler *s, int64_t timeout)
 {
+    s->looked = true;
     yoke_error *e = poller_wait(&s->poller, timeout);
     if (e) {
         char *text = yoke_error_text(e);
@@ -168,13 +169,17 @@ static void __attribute__((noinline)) pass(struct scheduler *s)
     int saved_errno = *s->errno_at; /* of the task on whose stack this runs */
     s->current = NULL;
     s->passes++;
+    /* A message wakes the channel's task in one pass and its reader in the next: a look between the two would
+     * be a system call a message. */
+    bool looked = s->looked;
+    s->looked = false;
     for (;;) {
         if (!list_empty(&s->pass_hooks))
             run_hooks(s);
         bool idle = !s->ready;
         if (idle && !atomic_load_explicit(&s->posted, memory_order_acquire))
             look(s, time_to_wait(s));
-        else if (s->poller.waiting)
+        else if (s->poller.waiting && !looked)
             look(s, 0);
         if (atomic_load_explicit(&s->posted, memory_order_acquire)) {
             atomic_store(&s->posted, false);

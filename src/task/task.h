@@ -61,6 +61,7 @@ struct scheduler {
     yoke_task **ready_end; /* where that list goes on */
     int *errno_at;         /* of the scheduler's thread: errno without a call */
     uint64_t passes;
+    bool looked; /* the last pass that could look at descriptors did */
     unsigned budget;
     size_t task_bytes;
     struct timer_heap timers;

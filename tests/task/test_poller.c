@@ -5,6 +5,7 @@
 #include "task/task.h"
 
 #include <errno.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -349,6 +350,61 @@ static void test_kept_watches(void **state)
     run(kept_watches);
 }
 
+static yoke_error *drain_soon(void *arg)
+{
+    YOKE_TRY(yoke_sleep(YOKE_MS(2)));
+    drain(*(int *)arg);
+    return NULL;
+}
+
+static yoke_error *wait_for_room(yoke_nursery *n, struct poll_watch *w, int *far)
+{
+    fill(w->fd);
+    w->writable = false;
+    YOKE_TRY(yoke_spawn(n, drain_soon, far));
+    yoke_scope s;
+    YOKE_TRY(yoke_fail_after(&s, YOKE_S(5)));
+    return yoke_scope_close(&s, poll_watch_writable(w));
+}
+
+static yoke_error *rounds_of_room(yoke_nursery *n, struct poll_watch *w, int *far)
+{
+    CHECK(write(w->fd, "x", 1) == 1);
+    drain(*far);
+    YOKE_TRY(yoke_sleep(YOKE_MS(1)));
+    CHECK(!w->writable);
+    for (int i = 0; i < 2; i++) {
+        YOKE_TRY(wait_for_room(n, w, far));
+        /* Room that comes while nobody waits is kept, and then no more asked for. */
+        fill(w->fd);
+        drain(*far);
+        YOKE_TRY(yoke_sleep(YOKE_MS(1)));
+        CHECK(w->writable && !(w->registered & EPOLLOUT));
+    }
+    return NULL;
+}
+
+/* Nobody is woken for room that nobody waits for, and no wait for it is in vain. */
+static yoke_error *room_is_asked_for(void *arg)
+{
+    int fds[2];
+    YOKE_TRY(pair(fds));
+    struct poll_watch w;
+    YOKE_TRY(poll_watch_open(&w, fds[0]));
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_nursery_close(&n, rounds_of_room(&n, &w, &fds[1]));
+    poll_watch_close(&w);
+    close(fds[0]);
+    close(fds[1]);
+    return e;
+}
+
+static void test_room_is_asked_for_by_who_waits(void **state)
+{
+    run(room_is_asked_for);
+}
+
 static yoke_error *kept_with_budget_of_one(void *arg)
 {
     int fds[2];
@@ -380,4 +436,4 @@ HARNESS_MAIN(TEST(test_readable_and_writable), TEST(test_a_cancelled_wait_leaves
              TEST(test_sched_10_readiness_is_never_reported_as_cancelled), TEST(test_busy_and_closed),
              TEST(test_bad_descriptors), TEST(test_sched_17_a_number_used_again),
              TEST(test_sched_17_epoll_is_edge_clean), TEST(test_kept_watches),
-             TEST(test_kept_watches_with_a_budget_of_one))
+             TEST(test_room_is_asked_for_by_who_waits), TEST(test_kept_watches_with_a_budget_of_one))
