@@ -89,14 +89,14 @@ typedef struct yoke_timer {
 
 /* Lives in the caller's frame; not to be copied or moved while open. The fields are the library's. */
 typedef struct yoke_scope {
-    yoke_list in_parent, children, tasks;
-    struct yoke_scope *parent;
     yoke_task *owner;
-    yoke_error *reason;
     const char *file;
     int line;
     uint32_t magic;
-    bool shield, cancel_called, effective, caught, deadline_fired, fails;
+    yoke_list in_parent, children, tasks;
+    struct yoke_scope *parent;
+    yoke_error *reason;
+    bool shield, cancel_called, effective, caught, deadline_fired, fails, has_timeout;
     bool is_nursery;
     yoke_timer timer;
     int64_t timeout;
@@ -124,6 +124,15 @@ YOKE_MUST_USE yoke_error *yoke_scope_open_at(const char *file, int line, yoke_sc
 YOKE_MUST_USE yoke_error *yoke_scope_open_after_at(const char *file, int line, yoke_scope *s, int64_t ns,
                                                    bool fail);
 /*
+ * A scope that is made first and opened later, for those who may want to cancel it in between, or shield it,
+ * or give it a deadline: that holds from its opening on. A timeout counts from the opening; till then it has
+ * no deadline (setting one is YOKE_USAGE). yoke_scope_init may be called anywhere; YOKE_USAGE for options
+ * that contradict. yoke_scope_enter is the opening, once; its errors are those of yoke_scope_open.
+ */
+YOKE_MUST_USE yoke_error *yoke_scope_init(yoke_scope *s, const yoke_scope_options *options);
+#define yoke_scope_enter(s) yoke_scope_enter_at(__FILE__, __LINE__, (s))
+YOKE_MUST_USE yoke_error *yoke_scope_enter_at(const char *file, int line, yoke_scope *s);
+/*
  * Closes the innermost scope of the calling task, given the body's error; returns what remains. If this scope
  * was cancelled, and none that encloses it (up to a shield), the Cancelled in `e` is absorbed: alone it
  * becomes NULL, among others it is taken out of the group. Not a checkpoint. Aborts if `s` is not the
@@ -139,7 +148,8 @@ void yoke_scope_cancel(yoke_scope *s, const char *why);
    past cancels at once. YOKE_NEVER takes the deadline away. */
 void yoke_scope_set_shield(yoke_scope *s, bool shield);
 YOKE_MUST_USE yoke_error *yoke_scope_set_deadline(yoke_scope *s, int64_t deadline);
-/* After or before the close: was it cancelled, and did its close absorb that? */
+/* After or before the close: was it cancelled, and did its close absorb that? A deadline that has passed
+ * counts, and cancels the scope, though nobody has noticed yet. */
 bool yoke_scope_cancel_called(const yoke_scope *s);
 bool yoke_scope_cancelled_caught(const yoke_scope *s);
 /* The earliest deadline in force for the calling task, up to a shield; INT64_MIN if cancelled; YOKE_NEVER if

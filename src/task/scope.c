@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#define SCOPE_MADE   0x6d616465u
 #define SCOPE_OPEN   0x53434f50u
 #define SCOPE_CLOSED 0x636c6f73u
 
@@ -86,8 +87,20 @@ static void deadline_passed(yoke_timer *timer)
         s, error_make_cancelled("cancelled by its deadline (scope opened at %s:%d)", s->file, s->line));
 }
 
+/* Of a scope that is not open yet. */
+static yoke_error *keep_deadline(yoke_scope *s, int64_t deadline)
+{
+    if (s->has_timeout)
+        return yoke_raise(&YOKE_USAGE, "yoke_scope_set_deadline: the scope has a timeout, which counts from "
+                                       "its opening");
+    s->timer.deadline = deadline;
+    return NULL;
+}
+
 yoke_error *yoke_scope_set_deadline(yoke_scope *s, int64_t deadline)
 {
+    if (s->magic == SCOPE_MADE)
+        return keep_deadline(s, deadline);
     struct scheduler *here = scheduler_here;
     if (!here || s->magic != SCOPE_OPEN)
         return yoke_raise(&YOKE_USAGE, "yoke_scope_set_deadline: the scope is not open");
@@ -112,22 +125,40 @@ static void scope_init(yoke_scope *s)
     list_init(&s->tasks);
     s->timer.deadline = YOKE_NEVER;
     s->timer.fire = deadline_passed;
-    s->magic = SCOPE_OPEN;
+    s->magic = SCOPE_MADE;
 }
 
 void scope_init_outermost(yoke_scope *s)
 {
     scope_init(s);
+    s->magic = SCOPE_OPEN;
     s->file = "";
+}
+
+/*
+ * A scope in a frame that has returned: its memory is about to be used for other things. Frames that are
+ * still there lie above this one.
+ */
+static void check_left_behind(const yoke_task *task)
+{
+    const yoke_scope *s = task->scope;
+    uintptr_t at = (uintptr_t)s, here = (uintptr_t)__builtin_frame_address(0);
+    if (__builtin_expect(at >= here || at < (uintptr_t)task->block, 1))
+        return;
+    if (s->magic == SCOPE_OPEN && s->owner == task)
+        die("task `%s` left the %s open that it opened at %s:%d: the function has returned", task->name,
+            s->is_nursery ? "nursery" : "scope", s->file, s->line);
+    die("task `%s` left a scope or nursery open in a function that has returned", task->name);
 }
 
 static void enter(yoke_scope *s, yoke_task *task, const char *file, int line)
 {
+    s->magic = SCOPE_OPEN;
     s->file = file;
     s->line = line;
     s->owner = task;
     s->parent = task->scope;
-    s->effective = seen_from_parent(s);
+    s->effective = s->cancel_called || seen_from_parent(s);
     list_append(&s->parent->children, &s->in_parent);
     list_remove(&task->in_scope);
     list_append(&s->tasks, &task->in_scope);
@@ -159,38 +190,74 @@ static int64_t add_time(int64_t a, int64_t b)
     return __builtin_add_overflow(a, b, &sum) ? YOKE_NEVER : sum;
 }
 
+static yoke_error *check_options(const char *file, int line, const yoke_scope_options *o)
+{
+    if (o->after < 0)
+        return yoke_raise_at(file, line, "", &YOKE_USAGE, "a timeout of %lld ns", (long long)o->after);
+    if (o->deadline && (o->after || o->at_once))
+        return yoke_raise_at(file, line, "", &YOKE_USAGE, "a scope has a deadline or a timeout, not both");
+    return NULL;
+}
+
+static yoke_error *init(const char *file, int line, yoke_scope *s, const yoke_scope_options *options)
+{
+    static const yoke_scope_options none;
+    const yoke_scope_options *o = options ? options : &none;
+    YOKE_TRY(check_options(file, line, o));
+    const yoke_task *task = task_here();
+    if (task && is_open(task, s))
+        return yoke_raise_at(file, line, "", &YOKE_USAGE, "the scope is open already, since %s:%d", s->file,
+                             s->line);
+    scope_init(s);
+    s->shield = o->shield;
+    s->fails = o->fail;
+    s->timeout = o->after;
+    s->has_timeout = o->after || o->at_once;
+    if (o->deadline)
+        s->timer.deadline = o->deadline;
+    return NULL;
+}
+
+/* The rest of an opening. */
+static yoke_error *enter_made(yoke_scope *s, yoke_task *task, const char *file, int line)
+{
+    int64_t deadline = s->has_timeout ? add_time(yoke_now(), s->timeout) : s->timer.deadline;
+    s->timer.deadline = YOKE_NEVER;
+    enter(s, task, file, line);
+    if (s->cancel_called)
+        s->reason =
+            error_make_cancelled("cancelled before it was entered (scope opened at %s:%d)", file, line);
+    if (deadline == YOKE_NEVER || s->cancel_called)
+        return NULL;
+    yoke_error *e = yoke_scope_set_deadline(s, deadline);
+    return e ? yoke_scope_close(s, e) : NULL;
+}
+
+yoke_error *yoke_scope_init(yoke_scope *s, const yoke_scope_options *options)
+{
+    return init("", 0, s, options);
+}
+
+yoke_error *yoke_scope_enter_at(const char *file, int line, yoke_scope *s)
+{
+    yoke_task *task = task_here();
+    if (!task)
+        return task_outside("yoke_scope_enter");
+    check_left_behind(task);
+    if (s->magic != SCOPE_MADE)
+        return yoke_raise_at(file, line, "", &YOKE_USAGE,
+                             "yoke_scope_enter: the scope was entered already, or never made");
+    return enter_made(s, task, file, line);
+}
+
 yoke_error *yoke_scope_open_at(const char *file, int line, yoke_scope *s, const yoke_scope_options *options)
 {
     yoke_task *task = task_here();
     if (!task)
         return task_outside("yoke_scope_open");
-    if (is_open(task, s))
-        return yoke_raise_at(file, line, "", &YOKE_USAGE, "the scope is open already, since %s:%d", s->file,
-                             s->line);
-    int64_t deadline = YOKE_NEVER;
-    if (options) {
-        if (options->after < 0)
-            return yoke_raise_at(file, line, "", &YOKE_USAGE, "a timeout of %lld ns",
-                                 (long long)options->after);
-        if (options->deadline && (options->after || options->at_once))
-            return yoke_raise_at(file, line, "", &YOKE_USAGE,
-                                 "a scope has a deadline or a timeout, not both");
-        if (options->deadline)
-            deadline = options->deadline;
-        else if (options->after || options->at_once)
-            deadline = add_time(yoke_now(), options->after);
-    }
-    scope_init(s);
-    if (options) {
-        s->shield = options->shield;
-        s->fails = options->fail;
-        s->timeout = options->after;
-    }
-    enter(s, task, file, line);
-    if (deadline == YOKE_NEVER)
-        return NULL;
-    yoke_error *e = yoke_scope_set_deadline(s, deadline);
-    return e ? yoke_scope_close(s, e) : NULL;
+    check_left_behind(task);
+    YOKE_TRY(init(file, line, s, options));
+    return enter_made(s, task, file, line);
 }
 
 yoke_error *yoke_scope_open_after_at(const char *file, int line, yoke_scope *s, int64_t ns, bool fail)
@@ -208,6 +275,7 @@ static const char *what(const yoke_scope *s)
 
 static void check_innermost(const yoke_scope *s, const yoke_task *task)
 {
+    check_left_behind(task);
     if (s->magic == SCOPE_CLOSED)
         die("task `%s` closes the %s opened at %s:%d, which was closed already", task->name, what(s), s->file,
             s->line);
@@ -296,10 +364,19 @@ static void check_thread(const yoke_scope *s, const char *call)
         die("%s: the scope opened at %s:%d is another thread's", call, s->file, s->line);
 }
 
+static yoke_error *asked_for(const yoke_scope *s, const char *why)
+{
+    const yoke_task *who = task_here();
+    return error_make_cancelled("cancelled by %s%s%s%s%s (%s opened at %s:%d)",
+                                who ? "task `" : "the scheduler", who ? who->name : "", who ? "`" : "",
+                                why ? ": " : "", why ? why : "", what(s), s->file, s->line);
+}
+
 void yoke_scope_cancel(yoke_scope *s, const char *why)
 {
     check_thread(s, "yoke_scope_cancel");
-    scope_cancel_with(s, why && !s->cancel_called ? error_make_cancelled("cancelled: %s", why) : NULL);
+    bool tell = s->magic == SCOPE_OPEN && !s->cancel_called;
+    scope_cancel_with(s, tell ? asked_for(s, why) : NULL);
 }
 
 void yoke_scope_set_shield(yoke_scope *s, bool shield)
@@ -310,8 +387,13 @@ void yoke_scope_set_shield(yoke_scope *s, bool shield)
         update(s);
 }
 
-bool yoke_scope_cancel_called(const yoke_scope *s)
+bool yoke_scope_cancel_called(const yoke_scope *scope)
 {
+    yoke_scope *s = (yoke_scope *)(uintptr_t)scope; /* const is the asker's promise, not the clock's */
+    bool ours = s->magic == SCOPE_MADE ||
+                (s->magic == SCOPE_OPEN && s->timer.slot && s->owner->scheduler == scheduler_here);
+    if (!s->cancel_called && ours && s->timer.deadline != YOKE_NEVER && s->timer.deadline <= yoke_now())
+        deadline_passed(&s->timer);
     return s->cancel_called;
 }
 

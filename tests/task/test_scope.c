@@ -652,6 +652,309 @@ static void test_scope_27_absorbed_exactly_once(void **state)
     run(random_nest);
 }
 
+/* ---- made first, entered later ---- */
+
+static yoke_error *cancelled_before_entry(void *arg)
+{
+    yoke_scope s;
+    YOKE_TRY(yoke_scope_init(&s, NULL));
+    CHECK(!yoke_scope_cancel_called(&s));
+    yoke_scope_cancel(&s, "early");
+    CHECK(yoke_scope_cancel_called(&s));
+    YOKE_TRY(yoke_checkpoint()); /* not in it yet */
+    YOKE_TRY(yoke_scope_enter(&s));
+    yoke_error *e = yoke_checkpoint();
+    CHECK(yoke_error_is_cancelled(e) && strstr(yoke_error_message(e), "before it was entered"));
+    YOKE_TRY(yoke_scope_close(&s, e));
+    CHECK(yoke_scope_cancelled_caught(&s));
+    CHECK(was_kind(yoke_scope_enter(&s), &YOKE_USAGE));
+
+    yoke_scope outer;
+    YOKE_TRY(yoke_scope_open(&outer));
+    yoke_scope_cancel(&outer, NULL);
+    YOKE_TRY(yoke_scope_init(&s, NULL));
+    yoke_scope_set_shield(&s, true);
+    YOKE_TRY(yoke_scope_enter(&s));
+    YOKE_TRY(yoke_checkpoint());
+    YOKE_TRY(yoke_scope_close(&s, NULL));
+    CHECK(cancelled_here());
+    return yoke_scope_close(&outer, NULL);
+}
+
+static void test_scope_02_cancel_before_entry(void **state)
+{
+    run(cancelled_before_entry);
+    yoke_scope s;
+    assert_success(yoke_scope_init(&s, NULL));
+    assert_error(yoke_scope_enter(&s), &YOKE_USAGE);
+}
+
+static yoke_error *relative_deadline(void *arg)
+{
+    yoke_scope s;
+    YOKE_TRY(yoke_scope_init(&s, &(yoke_scope_options){.after = YOKE_MS(50)}));
+    YOKE_TRY(yoke_sleep(YOKE_MS(20)));
+    int64_t before = yoke_now();
+    YOKE_TRY(yoke_scope_enter(&s));
+    int64_t deadline = yoke_current_effective_deadline();
+    CHECK(deadline >= before + YOKE_MS(50) && deadline <= yoke_now() + YOKE_MS(50));
+    return yoke_scope_close(&s, NULL);
+}
+
+static void test_scope_13_relative_deadline_starts_at_entry(void **state)
+{
+    run(relative_deadline);
+}
+
+static yoke_error *absolute_and_relative(void *arg)
+{
+    yoke_scope s;
+    yoke_scope_options both = {.deadline = 1, .after = 1}, negative = {.after = -1};
+    CHECK(was_kind(yoke_scope_open_with(&s, &both), &YOKE_USAGE));
+    CHECK(was_kind(yoke_scope_init(&s, &both), &YOKE_USAGE));
+    CHECK(was_kind(yoke_scope_open_with(&s, &negative), &YOKE_USAGE));
+    YOKE_TRY(yoke_scope_init(&s, &(yoke_scope_options){.after = YOKE_S(5)}));
+    CHECK(was_kind(yoke_scope_set_deadline(&s, yoke_now()), &YOKE_USAGE));
+    YOKE_TRY(yoke_scope_enter(&s));
+    int64_t later = yoke_now() + YOKE_S(9);
+    CHECK(yoke_current_effective_deadline() < later);
+    YOKE_TRY(yoke_scope_set_deadline(&s, later));
+    CHECK(yoke_current_effective_deadline() == later);
+    YOKE_TRY(yoke_scope_close(&s, NULL));
+    YOKE_TRY(yoke_scope_init(&s, &(yoke_scope_options){.deadline = later}));
+    YOKE_TRY(yoke_scope_set_deadline(&s, later + 1));
+    YOKE_TRY(yoke_scope_enter(&s));
+    CHECK(yoke_current_effective_deadline() == later + 1);
+    return yoke_scope_close(&s, NULL);
+}
+
+static void test_scope_37_absolute_and_relative(void **state)
+{
+    run(absolute_and_relative);
+}
+
+static void wait_on_the_clock(int64_t until)
+{
+    while (yoke_now() < until)
+        usleep(500);
+}
+
+static yoke_error *called_after_the_deadline(void *arg)
+{
+    yoke_scope s;
+    int64_t soon = yoke_now() + YOKE_MS(3);
+    YOKE_TRY(yoke_scope_init(&s, &(yoke_scope_options){.deadline = soon}));
+    CHECK(!yoke_scope_cancel_called(&s));
+    wait_on_the_clock(soon);
+    CHECK(yoke_scope_cancel_called(&s));
+
+    YOKE_TRY(yoke_move_on_after(&s, YOKE_MS(3)));
+    CHECK(!yoke_scope_cancel_called(&s));
+    wait_on_the_clock(yoke_current_effective_deadline());
+    CHECK(yoke_scope_cancel_called(&s));
+    YOKE_TRY(yoke_scope_set_deadline(&s, YOKE_NEVER)); /* there is no way back */
+    CHECK(yoke_scope_cancel_called(&s) && cancelled_here());
+    return yoke_scope_close(&s, yoke_checkpoint());
+}
+
+static void test_scope_26_cancel_called_after_the_deadline(void **state)
+{
+    run(called_after_the_deadline);
+}
+
+static yoke_error *cancel_after_close(void *arg)
+{
+    yoke_scope s;
+    YOKE_TRY(yoke_scope_open(&s));
+    YOKE_TRY(yoke_scope_close(&s, NULL));
+    yoke_scope_cancel(&s, "late");
+    CHECK(yoke_scope_cancel_called(&s) && !yoke_scope_cancelled_caught(&s));
+    return yoke_checkpoint();
+}
+
+static void test_scope_36_cancel_after_close(void **state)
+{
+    run(cancel_after_close);
+}
+
+/* ---- many ---- */
+
+static yoke_error *park(void *arg)
+{
+    return yoke_sleep_forever();
+}
+
+static yoke_error *wide_tree(void *arg)
+{
+    int64_t spent[2];
+    for (int round = 0, count = *(int *)arg / 10; round < 2; round++, count *= 10) {
+        yoke_scope s;
+        yoke_nursery n;
+        YOKE_TRY(yoke_scope_open(&s));
+        YOKE_TRY(yoke_nursery_open(&n));
+        for (int i = 0; i < count; i++)
+            YOKE_TRY(yoke_spawn(&n, park, NULL));
+        settle();
+        int64_t begun = yoke_now();
+        yoke_scope_cancel(&s, NULL);
+        YOKE_TRY(yoke_scope_close(&s, yoke_nursery_close(&n, NULL)));
+        CHECK(yoke_scope_cancelled_caught(&s));
+        spent[round] = yoke_now() - begun;
+    }
+    /* Ten times as many: quadratic would take a hundred times as long. */
+    CHECK(spent[1] < 50 * spent[0] + YOKE_MS(50));
+    return NULL;
+}
+
+static void test_scope_24_cancelling_wide_trees(void **state)
+{
+    int count = RUNNING_ON_VALGRIND ? 1000 : 100000;
+#if defined(__SANITIZE_THREAD__)
+    count = 1000; /* a fiber each */
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    count = 1000;
+#endif
+#endif
+    yoke_run_options small = {.stack_bytes = 16 << 10};
+    assert_success(yoke_run(wide_tree, &count, &small));
+}
+
+static yoke_error *deadlines_in_a_loop(void *arg)
+{
+    yoke_scope s;
+    int64_t far = yoke_now() + YOKE_S(3600);
+    YOKE_TRY(yoke_scope_open(&s));
+    for (int i = 0; i < 2000; i++)
+        YOKE_TRY(yoke_scope_set_deadline(&s, far + (i & 1)));
+    CHECK(scheduler_here->timers.count == 1);
+    for (int i = 0; i < 100000; i++) {
+        yoke_scope inner;
+        YOKE_TRY(yoke_scope_open_with(&inner, &(yoke_scope_options){.deadline = far + i}));
+        CHECK(scheduler_here->timers.count == 2);
+        YOKE_TRY(yoke_scope_close(&inner, NULL));
+    }
+    YOKE_TRY(yoke_scope_close(&s, NULL));
+    CHECK(scheduler_here->timers.count == 0);
+    return NULL;
+}
+
+static void test_scope_39_deadlines_set_in_a_loop(void **state)
+{
+    run(deadlines_in_a_loop);
+}
+
+/* ---- who, in words ---- */
+
+enum source { EXPLICIT, DEADLINE, CHILD, BODY, TWICE };
+
+static yoke_error *fails_at_once(void *arg)
+{
+    return yoke_raise(&APP_K, "broke");
+}
+
+static yoke_error *keeps_the_reason(void *arg)
+{
+    yoke_error *e = yoke_sleep_forever();
+    snprintf(arg, 256, "%s", yoke_error_message(e));
+    return e;
+}
+
+static yoke_error *reason_of_source(enum source source, const char *why, char *text)
+{
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open_at("here.c", 7, &n));
+    yoke_error *e = yoke_spawn_with(&n, keeps_the_reason, text, &(yoke_spawn_options){.name = "listener"});
+    settle();
+    if (!e && source == EXPLICIT)
+        yoke_nursery_cancel(&n, why);
+    if (!e && source == DEADLINE)
+        e = yoke_scope_set_deadline(&n.scope, yoke_now());
+    if (!e && source == CHILD)
+        e = yoke_spawn(&n, fails_at_once, NULL);
+    if (!e && source == BODY)
+        e = yoke_raise(&APP_K, "broke");
+    if (!e && source == TWICE) {
+        e = yoke_scope_set_deadline(&n.scope, yoke_now());
+        yoke_nursery_cancel(&n, "later");
+    }
+    yoke_error_free(yoke_nursery_close(&n, e));
+    return NULL;
+}
+
+static yoke_error *in_words(void *arg)
+{
+    static const struct {
+        enum source source;
+        const char *why, *text;
+    } rows[] = {
+        {EXPLICIT, "enough", "cancelled by task `main`: enough (nursery opened at here.c:7)"},
+        {EXPLICIT, NULL, "cancelled by task `main` (nursery opened at here.c:7)"},
+        {DEADLINE, NULL, "cancelled by its deadline (scope opened at here.c:7)"},
+        {CHILD, NULL, "cancelled by its nursery: task `fails_at_once` failed: broke"},
+        {BODY, NULL, "cancelled by its nursery: the body failed: broke"},
+        {TWICE, NULL, "cancelled by its deadline (scope opened at here.c:7)"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[256] = "";
+        YOKE_TRY(reason_of_source(rows[i].source, rows[i].why, text));
+        if (strcmp(text, rows[i].text))
+            return yoke_raise(&YOKE_INTERNAL, "row %zu: %s", i, text);
+    }
+    return NULL;
+}
+
+static void test_scope_21_40_who_cancelled_in_words(void **state)
+{
+    run(in_words);
+}
+
+/* ---- from everywhere on the thread ---- */
+
+static yoke_scope *to_cancel;
+
+static void cancel_in_a_hook(struct pass_hook *hook)
+{
+    yoke_scope_cancel(to_cancel, "by a hook");
+}
+
+static enum yoke_abort cancel_in_an_abort(yoke_task *task, void *arg)
+{
+    yoke_scope_cancel(to_cancel, "by an abort");
+    return YOKE_ABORT_DONE;
+}
+
+static yoke_error *park_with_that_abort(void *arg)
+{
+    return yoke_park(cancel_in_an_abort, NULL);
+}
+
+static yoke_error *from_everywhere(void *arg)
+{
+    yoke_scope s;
+    struct pass_hook hook = {.fn = cancel_in_a_hook};
+    YOKE_TRY(yoke_scope_open(&s));
+    to_cancel = &s;
+    pass_hook_set(scheduler_here, &hook);
+    yoke_error *e = yoke_sleep_forever();
+    CHECK(strstr(yoke_error_message(e), "by the scheduler: by a hook"));
+    YOKE_TRY(yoke_scope_close(&s, e));
+
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    YOKE_TRY(yoke_spawn(&n, park_with_that_abort, NULL));
+    YOKE_TRY(yoke_scope_open(&s));
+    YOKE_TRY(yoke_checkpoint());
+    yoke_nursery_cancel(&n, NULL);
+    CHECK(yoke_scope_cancel_called(&s));
+    return yoke_nursery_close(&n, yoke_scope_close(&s, yoke_checkpoint()));
+}
+
+static void test_scope_44_cancel_from_everywhere_on_the_thread(void **state)
+{
+    run(from_everywhere);
+}
+
 /* ---- misuse ---- */
 
 static yoke_scope shared;
@@ -713,6 +1016,33 @@ static yoke_error *left_then_close(void *arg)
     return yoke_scope_close(&s, NULL);
 }
 
+/* Its frame is gone when the next scope is opened or closed. */
+__attribute__((noinline)) static yoke_error *leave_behind(int filler)
+{
+    yoke_scope s;
+    char more[256];
+    memset(more, filler, sizeof more);
+    YOKE_TRY(yoke_scope_open_at("behind.c", 88, &s, NULL));
+    __asm__ volatile("" : : "r"(more), "r"(&s) : "memory");
+    return NULL;
+}
+
+static yoke_error *leave_behind_then_open(void *arg)
+{
+    yoke_scope s;
+    YOKE_TRY(leave_behind(1));
+    YOKE_TRY(yoke_scope_open(&s));
+    return yoke_scope_close(&s, NULL);
+}
+
+static yoke_error *leave_behind_then_close(void *arg)
+{
+    yoke_scope s;
+    YOKE_TRY(yoke_scope_open(&s));
+    YOKE_TRY(leave_behind(1));
+    return yoke_scope_close(&s, NULL);
+}
+
 static yoke_error *close_others(void *arg)
 {
     return yoke_scope_close(arg, NULL);
@@ -754,6 +1084,8 @@ static yoke_error *cancelled_from_thread(void *arg)
 DEATH(die_out_of_order, out_of_order)
 DEATH(die_left_open, left_open)
 DEATH(die_left_then_close, left_then_close)
+DEATH(die_left_behind_open, leave_behind_then_open)
+DEATH(die_left_behind_close, leave_behind_then_close)
 DEATH(die_closed_by_another, closed_by_another)
 DEATH(die_cancelled_from_thread, cancelled_from_thread)
 
@@ -766,6 +1098,12 @@ static void test_scope_19_left_open_dies(void **state)
 {
     assert_death(die_left_open, "main", "scope", "left.c:33");
     assert_death(die_left_then_close, "main", "left.c:33", "right.c:44");
+}
+
+static void test_scope_43_found_by_its_address(void **state)
+{
+    assert_death(die_left_behind_open, "main", "left", "open", "behind.c:88");
+    assert_death(die_left_behind_close, "main", "open", "behind.c:88");
 }
 
 static void test_scope_42_closed_by_another_task_dies(void **state)
@@ -826,5 +1164,10 @@ HARNESS_MAIN(TEST(test_scope_01_cancel_ends_what_is_inside), TEST(test_scope_04_
              TEST(test_scope_17_open_twice), TEST(test_scope_18_closing_out_of_order_dies),
              TEST(test_scope_19_left_open_dies), TEST(test_scope_42_closed_by_another_task_dies),
              TEST(test_scope_20_cancelled_from_another_thread_dies),
-             TEST(test_scope_41_cancelled_is_not_for_users_to_make),
-             TEST(test_sys_03_a_deadline_without_memory))
+             TEST(test_scope_41_cancelled_is_not_for_users_to_make), TEST(test_scope_02_cancel_before_entry),
+             TEST(test_scope_13_relative_deadline_starts_at_entry), TEST(test_scope_37_absolute_and_relative),
+             TEST(test_scope_26_cancel_called_after_the_deadline), TEST(test_scope_36_cancel_after_close),
+             TEST(test_scope_24_cancelling_wide_trees), TEST(test_scope_39_deadlines_set_in_a_loop),
+             TEST(test_scope_21_40_who_cancelled_in_words),
+             TEST(test_scope_44_cancel_from_everywhere_on_the_thread),
+             TEST(test_scope_43_found_by_its_address), TEST(test_sys_03_a_deadline_without_memory))
