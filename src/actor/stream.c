@@ -18,14 +18,14 @@ yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stream, const yoke
     *stream = NULL;
     if (!task_here())
         return task_outside("yoke_stream_open");
+    if (ctx->remote)
+        return context_remote_error(ctx);
     if (ctx->stream.closed)
         return yoke_raise(&YOKE_CLOSED, "the stream of `%s` was closed: a context has one", ctx->name);
     if (ctx->stream.opened)
         return yoke_raise(&YOKE_USAGE, "the stream of `%s` was opened before: a context has one", ctx->name);
     if (ctx->is_call || (!ctx->is_opener && ctx->state != DIALOG_SERVED_OPEN))
         return yoke_raise(&YOKE_USAGE, "a stream in `%s` comes after yoke_context_started", ctx->name);
-    if (ctx->remote)
-        return context_remote_error(ctx);
     if (ctx->cancel_called)
         return yoke_raise(&YOKE_USAGE, "`%s` was cancelled: no stream can be opened in it any more",
                           ctx->name);
