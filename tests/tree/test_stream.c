@@ -498,6 +498,62 @@ static void test_str_11_the_far_process_dies(void **state)
     assert_error_text(tree_with_actors(kill_under_stream, NULL), &YOKE_ACTOR_DIED, "SIGKILL");
 }
 
+enum { NEVER, BEFORE_THE_STREAM, IN_THE_STREAM, AFTER_THE_STREAM, WHENS };
+struct leaving {
+    bool far_sends, waits;
+    int when;
+};
+static yoke_error *leave_in_stream(struct scene *s)
+{
+    const struct leaving *l = s->arg;
+    if (l->waits) {
+        yoke_scope hurry;
+        amount item;
+        YOKE_TRY(yoke_move_on_after(&hurry, l->far_sends ? YOKE_S(10) : YOKE_MS(20)));
+        YOKE_TRY(yoke_scope_close(&hurry, yoke_recv(s->stream, &item)));
+        CHECK(yoke_scope_cancelled_caught(&hurry) == !l->far_sends);
+    }
+    return l->when == IN_THE_STREAM ? yoke_context_cancel(s->ctx) : NULL;
+}
+static yoke_error *leave_uncancelled(struct scene *s)
+{
+    yoke_scope hurry;
+    YOKE_TRY(yoke_move_on_after(&hurry, YOKE_MS(200)));
+    YOKE_TRY(yoke_scope_close(&hurry, yoke_context_result(s->ctx, NULL)));
+    CHECK(yoke_scope_cancelled_caught(&hurry));
+    return yoke_context_cancel(s->ctx);
+}
+static yoke_error *leave(struct scene *s)
+{
+    const struct leaving *l = s->arg;
+    yoke_stream *late;
+    if (l->when == BEFORE_THE_STREAM)
+        YOKE_TRY(yoke_context_cancel(s->ctx));
+    else
+        YOKE_TRY(with_stream(s, NULL, leave_in_stream));
+    if (l->when == AFTER_THE_STREAM)
+        YOKE_TRY(yoke_context_cancel(s->ctx));
+    if (l->when == NEVER)
+        YOKE_TRY(leave_uncancelled(s));
+    CHECK(yoke_uid_equal(yoke_context_canceller(s->ctx), yoke_current_actor()));
+    CHECK(yoke_context_cancel_acked(s->ctx) && yoke_portal_is_connected(s->portal));
+    EXPECT(yoke_stream_open(s->ctx, &late, NULL), &YOKE_CONTEXT_CANCELLED, NULL);
+    return NULL;
+}
+static yoke_error *leave_each_way(struct scene *s)
+{
+    for (int i = 0; i < 4 * WHENS; i++) {
+        struct leaving l = {i & 1, i & 2, i / 4};
+        s->arg = &l;
+        YOKE_TRY(with_context(s, "ends:send", &(plan){l.far_sends, HANG, false}, leave));
+    }
+    return NULL;
+}
+static void test_ctx_49_matrix_of_leaving_a_streaming_child(void **state)
+{
+    assert_success(tree_with_child("ends", leave_each_way, NULL));
+}
+
 /* ---- types ---- */
 
 static yoke_error *receive_nils(struct scene *s)
@@ -795,9 +851,9 @@ TREE_MAIN(TEST(test_str_01_02_20_ping_pong_till_the_parent_closes),
           TEST(test_str_03_04_close_tells_the_peer_in_a_cancelled_scope),
           TEST(test_str_05_cancellation_closes_nothing), TEST(test_str_06_readers_come_and_go),
           TEST(test_str_13_39_close_wakes_a_reader), TEST(test_str_11_the_far_process_dies),
-          TEST(test_str_33_nil_is_a_message), TEST(test_str_28_many_tasks_send),
-          TEST(test_a_burst_overruns_no_reader_that_keeps_up), TEST(test_str_31_32_sizes),
-          TEST(test_str_34_a_peer_that_does_not_read), TEST(test_ovr_02_child_without_a_stream),
-          TEST(test_ovr_03_parent_without_a_stream), TEST(test_ovr_04_exactly_the_buffer),
-          TEST(test_ovr_05_overruns_where_they_are_allowed),
+          TEST(test_ctx_49_matrix_of_leaving_a_streaming_child), TEST(test_str_33_nil_is_a_message),
+          TEST(test_str_28_many_tasks_send), TEST(test_a_burst_overruns_no_reader_that_keeps_up),
+          TEST(test_str_31_32_sizes), TEST(test_str_34_a_peer_that_does_not_read),
+          TEST(test_ovr_02_child_without_a_stream), TEST(test_ovr_03_parent_without_a_stream),
+          TEST(test_ovr_04_exactly_the_buffer), TEST(test_ovr_05_overruns_where_they_are_allowed),
           TEST(test_a_full_queue_does_not_hold_up_a_cancel))
