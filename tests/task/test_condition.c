@@ -169,27 +169,30 @@ static void test_sync_18_cancelled_while_the_lock_is_free(void **state)
     run(cancelled_while_free);
 }
 
-/* It keeps its reason, though a shield comes between before it has the lock. */
-static yoke_error *reason_is_kept(void *arg)
+/* What it was told stays, and is not told again, though shields go up and down before it has the lock. */
+static yoke_error *shields_come_and_go(void *arg)
 {
+    yoke_scope outer, shield;
     yoke_nursery n;
+    YOKE_TRY(yoke_scope_open(&outer));
     YOKE_TRY(yoke_nursery_open(&n));
     YOKE_TRY(spawn_waiters(&n, 0, 1));
-    yoke_scope shield;
     YOKE_TRY(yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true}));
     YOKE_TRY(yoke_lock_acquire(&lock));
-    yoke_nursery_cancel(&n, NULL);
-    settle();
+    yoke_scope_cancel(&outer, "with a reason");
+    for (int i = 0; i < 3; i++)
+        yoke_scope_set_shield(yoke_nursery_scope(&n), i != 1);
+    CHECK(look().lock.waiting == 1);
     YOKE_TRY(yoke_lock_release(&lock));
+    settle();
+    CHECK(cancelled == 1 && !look().lock.locked);
     YOKE_TRY(yoke_scope_close(&shield, NULL));
-    YOKE_TRY(yoke_nursery_close(&n, NULL));
-    CHECK(cancelled == 1);
-    return NULL;
+    return yoke_scope_close(&outer, yoke_nursery_close(&n, NULL));
 }
 
 static void test_sync_18_a_cancellation_is_told_once(void **state)
 {
-    run(reason_is_kept);
+    run(shields_come_and_go);
 }
 
 /* The notified one is cancelled before it has the lock: the next gets the notification, and only one does. */

@@ -157,6 +157,7 @@ static yoke_error *take_and_end(void *arg)
 static yoke_error *take_broken(void *arg)
 {
     CHECK(says(yoke_lock_acquire(&lock), &YOKE_BROKEN_RESOURCE, arg));
+    CHECK(was_kind(yoke_lock_release(&lock), &YOKE_USAGE));
     taken++;
     return NULL;
 }
@@ -199,7 +200,7 @@ static yoke_error *ends_while_nobody_waits(void *arg)
     YOKE_TRY(spawn_named(&n, "careless", take_and_end, NULL));
     YOKE_TRY(yoke_nursery_close(&n, NULL));
     YOKE_TRY(check_broken("`careless`"));
-    /* A task in the same memory is not taken for the owner. */
+    /* A task on the same stack, at the same address, is not taken for the owner. */
     YOKE_TRY(yoke_nursery_open(&n));
     YOKE_TRY(yoke_spawn(&n, take_broken, (char *)"`careless`"));
     YOKE_TRY(yoke_nursery_close(&n, NULL));
