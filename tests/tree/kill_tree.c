@@ -5,9 +5,9 @@
  *
  *     kill_tree MIDDLES LEAVES RUN_MS [spin | fork]
  *
- * Says on stdout `up` when the whole tree works, and `teardown` before it ends the tree after RUN_MS. With
- * `spin` the first leaf of each middle never comes to a checkpoint; with `fork` it has started a `sleep` of
- * its own.
+ * Says on stdout `up` when the whole tree works, and `teardown` before it ends the tree RUN_MS after that.
+ * With `spin` the first leaf of each middle never comes to a checkpoint; with `fork` it has started a `sleep`
+ * of its own.
  */
 #include <yoke.h>
 
@@ -208,6 +208,7 @@ struct tree {
     order order;
     int64_t run;
     uint32_t up;
+    yoke_event all_up;
 };
 
 struct lead {
@@ -226,8 +227,10 @@ static yoke_error *hold_lead(void *arg)
     struct lead *l = arg;
     yoke_context *ctx;
     YOKE_TRY(yoke_context_open(l->portal, &ctx, "load:lead", &l->tree->order, NULL));
-    if (++l->tree->up == l->tree->middles.count)
+    if (++l->tree->up == l->tree->middles.count) {
         say("up");
+        yoke_event_set(&l->tree->all_up);
+    }
     return yoke_context_close(ctx, yoke_context_result(ctx, NULL));
 }
 
@@ -238,6 +241,7 @@ static yoke_error *load_middles(yoke_nursery *n, struct tree *t, struct lead *le
         YOKE_TRY(load_child(n, t->middles.portals[i]));
         YOKE_TRY(yoke_spawn(n, hold_lead, &leads[i]));
     }
+    YOKE_TRY(yoke_event_wait(&t->all_up));
     YOKE_TRY(yoke_sleep(t->run));
     say("teardown");
     yoke_nursery_cancel(n, "it has run for long enough");
@@ -266,6 +270,7 @@ static yoke_error *app(int argc, char **argv)
     struct tree t = {.middles = {.what = "middle", .count = number_of(argv[1])},
                      .order = {number_of(argv[2]), argc > 4 ? argv[4] : ""},
                      .run = YOKE_MS(number_of(argv[3]))};
+    yoke_event_init(&t.all_up);
     YOKE_TRY(yoke_actors_open(&t.middles.actors, NULL));
     return yoke_actors_close(t.middles.actors, work(&t));
 }

@@ -30,7 +30,7 @@ MIDDLES, LEAVES = 2, 2
 SANITIZED = b"__asan_init" in open(PROGRAM, "rb").read()
 GONE = 8.0 if SANITIZED else 2.0
 PATIENCE = 60.0
-LONG_RUN_MS, SHORT_RUN_MS = 30000, 2000 if SANITIZED else 150
+LONG_RUN_MS, SHORT_RUN_MS = 30000, 1000 if SANITIZED else 150
 
 
 class Failure(Exception):
