@@ -321,6 +321,73 @@ YOKE_MUST_USE yoke_error *yoke_event_wait(yoke_event *event);
 /* How many tasks wait. */
 size_t yoke_event_get_waiting(const yoke_event *event);
 
+/* ---- one cancels one ---- */
+
+/*
+ * A task of a nursery that can be cancelled alone, and whose outcome can be waited for. Lives in the caller's
+ * frame till the nursery has closed. The fields are the library's.
+ */
+typedef struct yoke_handle {
+    yoke_scope scope;
+    yoke_task_fn fn;
+    void *arg;
+    const char *name, *file;
+    int line;
+    bool keeps_error, cancelled, told;
+    yoke_error *outcome;
+    yoke_event done;
+} yoke_handle;
+
+typedef struct yoke_handle_options {
+    yoke_spawn_options spawn;
+    bool keep_error; /* an error of the task stays in the handle; else the nursery gets it, too */
+} yoke_handle_options;
+
+/* As yoke_spawn. */
+#define yoke_handle_open(h, n, fn, ...)                                                                      \
+    yoke_handle_open_at(__FILE__, __LINE__, #fn, (h), (n), (fn), __VA_ARGS__, NULL)
+#define yoke_handle_open_with(h, n, fn, ...)                                                                 \
+    yoke_handle_open_at(__FILE__, __LINE__, #fn, (h), (n), (fn), __VA_ARGS__)
+YOKE_MUST_USE yoke_error *yoke_handle_open_at(const char *file, int line, const char *fn_name, yoke_handle *h,
+                                              yoke_nursery *n, yoke_task_fn fn, void *arg,
+                                              const yoke_handle_options *options);
+/* The scope around the task alone: for a deadline, or to ask whether it was cancelled. */
+yoke_scope *yoke_handle_scope(yoke_handle *h);
+/* Ends this task; its nursery and its siblings go on. Any task, also before it has begun. */
+void yoke_handle_cancel(yoke_handle *h, const char *why);
+/* Waits for the task's end and returns an error equal to the task's; YOKE_CLOSED if it was cancelled, by the
+ * handle or around. Checkpoint. Any task, any number of times. */
+YOKE_MUST_USE yoke_error *yoke_handle_wait(yoke_handle *h);
+/* After the nursery's close: returns the error that was kept and that nobody has waited for, else NULL. */
+YOKE_MUST_USE yoke_error *yoke_handle_close(yoke_handle *h);
+
+/* ---- race, any, all ---- */
+
+typedef struct yoke_branch {
+    yoke_task_fn fn;
+    void *arg;        /* its results go where this points to */
+    const char *name; /* of the task; NULL: "branch" */
+} yoke_branch;
+
+/*
+ * Run `count` functions at once, each in a task of its own, and return when all tasks have ended. A nursery's
+ * rules hold: cancelled with the caller; an error comes alone, several as a group. A winner's result is never
+ * reported as cancelled. `winner` may be NULL, and is written when there is one.
+ *   race  The first that ends wins, the rest are cancelled; returns its error, joined by those of the rest.
+ *   any   The first that succeeds wins, the rest are cancelled, and what the others failed with is dropped.
+ *         If none does: a group of all errors.
+ *   all   Returns NULL when all have succeeded; the first error cancels the rest.
+ * YOKE_USAGE: a race or any of none.
+ */
+#define yoke_race(branches, count, winner) yoke_race_at(__FILE__, __LINE__, (branches), (count), (winner))
+#define yoke_any(branches, count, winner)  yoke_any_at(__FILE__, __LINE__, (branches), (count), (winner))
+#define yoke_all(branches, count)          yoke_all_at(__FILE__, __LINE__, (branches), (count))
+YOKE_MUST_USE yoke_error *yoke_race_at(const char *file, int line, const yoke_branch *branches, size_t count,
+                                       size_t *winner);
+YOKE_MUST_USE yoke_error *yoke_any_at(const char *file, int line, const yoke_branch *branches, size_t count,
+                                      size_t *winner);
+YOKE_MUST_USE yoke_error *yoke_all_at(const char *file, int line, const yoke_branch *branches, size_t count);
+
 /* ---- parking lot -------------------------------------------------------------------------------- */
 
 /* A line to park in till another task says so. The fields are the library's. */
@@ -535,10 +602,50 @@ void yoke_receiver_statistics(const yoke_receiver *rx, yoke_channel_statistics *
        while (!(e = yoke_channel_receive(&rx, &item))) ...;   return yoke_end_is_fine(e); */
 YOKE_MUST_USE yoke_error *yoke_end_is_fine(yoke_error *e);
 
+/* ---- choosing ------------------------------------------------------------------------------------ */
+
+/*
+ * Waits for several channels at once. A clause says what is to be done: send what lies at `from` on `send`,
+ * or receive from `receive` to `to`; one with neither never takes effect, so that a clause can be switched
+ * off. Several clauses may be of one channel. In the caller's frame, and good for one choice at a time.
+ */
+typedef struct yoke_clause {
+    yoke_sender *send;
+    const void *from;
+    yoke_receiver *receive;
+    void *to;
+    /* The library's: */
+    yoke_list in_line;
+    yoke_task *task;
+    struct yoke_choice *choice; /* NULL: a plain send or receive */
+} yoke_clause;
+
+typedef struct yoke_choose_options {
+    int64_t deadline; /* absolute; 0: none. One in the past: only looks */
+    bool in_order;    /* of those that are ready the first is taken; else any, each as likely */
+} yoke_choose_options;
+
+#define YOKE_NO_CLAUSE SIZE_MAX
+
+/*
+ * Does what exactly one of `clauses[0..count)` says, as soon as one can; its index is in `*chosen`. An error
+ * that the clause's own send or receive would give is returned, with its index too, and nothing was sent or
+ * received. `*chosen` is YOKE_NO_CLAUSE, and no clause took effect, with YOKE_TOO_SLOW: the deadline;
+ * YOKE_CANCELLED; YOKE_USAGE: a clause that both sends and receives; YOKE_NO_MEMORY for a deadline that can't
+ * be kept. While it waits it stands in the line of each channel; none of its own clauses serves another.
+ * No clauses: waits for the deadline, or for ever. Checkpoint.
+ */
+YOKE_MUST_USE yoke_error *yoke_choose(yoke_clause *clauses, size_t count, size_t *chosen,
+                                      const yoke_choose_options *options);
+/* Never waits, no checkpoint; YOKE_WOULD_BLOCK instead. The deadline is not looked at. */
+YOKE_MUST_USE yoke_error *yoke_choose_nowait(yoke_clause *clauses, size_t count, size_t *chosen,
+                                             const yoke_choose_options *options);
+
 /*
  * A typed channel without casts: YOKE_CHANNEL(job, struct job); defines job_sender and job_receiver (structs
  * around the ends above), job_channel(&tx, &rx, capacity), job_send(&tx, item), job_recv(&rx, &item),
- * job_send_nowait, job_recv_nowait, job_sender_close(&tx), job_receiver_close(&rx).
+ * job_send_nowait, job_recv_nowait, job_sender_close(&tx), job_receiver_close(&rx), and clauses for
+ * yoke_choose: job_send_clause(&tx, &item), job_recv_clause(&rx, &item).
  */
 #define YOKE_CHANNEL(name, type)                                                                             \
     typedef struct name##_sender {                                                                           \
@@ -567,6 +674,21 @@ YOKE_MUST_USE yoke_error *yoke_end_is_fine(yoke_error *e);
     __attribute__((unused)) static inline yoke_error *name##_recv_nowait(name##_receiver *rx, type *item)    \
     {                                                                                                        \
         return yoke_channel_receive_nowait(&rx->end, item);                                                  \
+    }                                                                                                        \
+    __attribute__((unused)) static inline yoke_clause name##_send_clause(name##_sender *tx,                  \
+                                                                         const type *item)                   \
+    {                                                                                                        \
+        yoke_clause clause = {0};                                                                            \
+        clause.send = &tx->end;                                                                              \
+        clause.from = item;                                                                                  \
+        return clause;                                                                                       \
+    }                                                                                                        \
+    __attribute__((unused)) static inline yoke_clause name##_recv_clause(name##_receiver *rx, type *item)    \
+    {                                                                                                        \
+        yoke_clause clause = {0};                                                                            \
+        clause.receive = &rx->end;                                                                           \
+        clause.to = item;                                                                                    \
+        return clause;                                                                                       \
     }                                                                                                        \
     __attribute__((unused)) static inline void name##_sender_close(name##_sender *tx)                        \
     {                                                                                                        \
