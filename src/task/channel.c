@@ -1,8 +1,11 @@
 /*
- * Memory channels. A ring of items, a queue of parked senders, a queue of parked receivers; whoever comes
- * finds at most one of the queues filled. An item goes straight from one task's memory to the other's when
- * one of them waits, so that who waits comes first, and a cancelled waiter has neither sent nor taken
- * anything.
+ * Memory channels. A ring of items, a queue of parked senders, a queue of parked receivers. An item goes
+ * straight from one task's memory to the other's when one of them waits, so that who waits comes first, and a
+ * cancelled waiter has neither sent nor taken anything.
+ *
+ * What stands in the queues are clauses: one in the frame of a plain send or receive, or one of those among
+ * which a task chooses. A task that chooses leaves all its queues the moment that one of its clauses takes
+ * effect.
  */
 #include "task/channel.h"
 
@@ -12,6 +15,7 @@
 #include <string.h>
 
 #define ITEM_MAX_BYTES ((size_t)16 << 20)
+enum { RING_FIRST = 16 }; /* items, of an unbounded channel */
 
 struct yoke_channel {
     struct scheduler *scheduler;
@@ -24,13 +28,6 @@ struct yoke_channel {
     bool dropping; /* destroy is being called, and may close an end of this very channel */
 };
 
-/* What a parked task waits with: its end, and the memory that its item is copied from or to. */
-struct exchange {
-    const void *end;
-    const void *from;
-    void *to;
-};
-
 /* ---- the ring ---- */
 
 static void *slot(struct yoke_channel *c, size_t i)
@@ -41,7 +38,7 @@ static void *slot(struct yoke_channel *c, size_t i)
 
 static bool ring_grow(struct yoke_channel *c)
 {
-    size_t room = c->room ? 2 * c->room : 16, bytes;
+    size_t room = c->room ? 2 * c->room : RING_FIRST, bytes;
     if (__builtin_mul_overflow(room, c->item_bytes ? c->item_bytes : 1, &bytes))
         return false;
     char *ring = memory_alloc(bytes);
@@ -64,13 +61,24 @@ static void ring_put(struct yoke_channel *c, const void *item)
         c->peak = c->used;
 }
 
+/* An unbounded channel that is drained gives back what it grew by. */
+static void ring_shrink(struct yoke_channel *c)
+{
+    if (c->capacity != YOKE_UNBOUNDED || c->room <= RING_FIRST)
+        return;
+    memory_free(c->ring);
+    c->ring = NULL;
+    c->room = c->first = 0;
+}
+
 static void ring_take(struct yoke_channel *c, void *item)
 {
     if (c->item_bytes)
         memcpy(item, slot(c, 0), c->item_bytes);
     if (++c->first == c->room)
         c->first = 0;
-    c->used--;
+    if (--c->used == 0)
+        ring_shrink(c);
 }
 
 /* ---- open, clone, close ---- */
@@ -126,16 +134,37 @@ yoke_error *yoke_receiver_clone(const yoke_receiver *rx, yoke_receiver *clone)
     return NULL;
 }
 
-/* Wakes those of `waiters` that wait on `end` (NULL: all) with an error of `kind`. */
-static void wake_waiters(list *waiters, const void *end, const yoke_error_kind *kind, const char *text)
+/* The clause takes effect, or fails: its task leaves every line that it stands in, and is woken. */
+static void finish(yoke_clause *clause, yoke_error *outcome)
 {
-    list_for_each_safe(node, waiters) {
-        struct waiter *w = container_of(node, struct waiter, link);
-        struct exchange *x = w->data;
-        if (end && x->end != end)
+    if (clause->choice)
+        choice_made(clause->choice, clause);
+    else
+        list_remove(&clause->in_line);
+    yoke_reschedule(clause->task, outcome);
+}
+
+/* The first of a line, or NULL. */
+static yoke_clause *first_of(const list *line)
+{
+    return list_empty(line) ? NULL : container_of(line->next, yoke_clause, in_line);
+}
+
+/* Wakes those of a line that wait on `end` (NULL: all) with an error of `kind`. A task may stand in it more
+ * than once, so that the neighbours of one that is woken may leave with it. */
+static void wake_waiters(list *line, const void *end, const yoke_error_kind *kind, const char *text)
+{
+    list all;
+    list_init(&all);
+    list_splice(&all, line);
+    while (!list_empty(&all)) {
+        yoke_clause *clause = first_of(&all);
+        if (!end || clause->send == end || clause->receive == end) {
+            finish(clause, yoke_raise(kind, "%s", text));
             continue;
-        list_remove(&w->link);
-        yoke_reschedule(w->task, yoke_raise(kind, "%s", text));
+        }
+        list_remove(&clause->in_line);
+        list_append(line, &clause->in_line);
     }
 }
 
@@ -189,6 +218,19 @@ size_t channel_item_bytes(const yoke_receiver *rx)
 
 /* ---- send ---- */
 
+void channel_line_up(yoke_clause *clause)
+{
+    struct yoke_channel *c = clause->send ? clause->send->channel : clause->receive->channel;
+    list_append(clause->send ? &c->sending : &c->receiving, &clause->in_line);
+}
+
+static enum yoke_abort leave_line(yoke_task *task, void *clause)
+{
+    (void)task;
+    list_remove(&((yoke_clause *)clause)->in_line);
+    return YOKE_ABORT_DONE;
+}
+
 static yoke_error *check_thread(const struct yoke_channel *c)
 {
     if (c->scheduler != scheduler_here)
@@ -196,7 +238,14 @@ static yoke_error *check_thread(const struct yoke_channel *c)
     return NULL;
 }
 
-static yoke_error *send_now(yoke_sender *tx, const void *item, bool *done)
+bool channel_send_is_ready(const yoke_sender *tx)
+{
+    const struct yoke_channel *c = tx->channel;
+    return !c || c->scheduler != scheduler_here || !c->receivers || !list_empty(&c->receiving) ||
+           c->used < c->capacity;
+}
+
+yoke_error *channel_send_now(yoke_sender *tx, const void *item, bool *done)
 {
     struct yoke_channel *c = tx->channel;
     *done = true;
@@ -205,11 +254,11 @@ static yoke_error *send_now(yoke_sender *tx, const void *item, bool *done)
     YOKE_TRY(check_thread(c));
     if (!c->receivers)
         return yoke_raise(&YOKE_BROKEN_RESOURCE, "every receiver was closed");
-    if (!list_empty(&c->receiving)) {
-        struct waiter *w = container_of(c->receiving.next, struct waiter, link);
+    yoke_clause *receiver = first_of(&c->receiving);
+    if (receiver) {
         if (c->item_bytes)
-            memcpy(((struct exchange *)w->data)->to, item, c->item_bytes);
-        wake_first(&c->receiving, NULL);
+            memcpy(receiver->to, item, c->item_bytes);
+        finish(receiver, NULL);
         return NULL;
     }
     if (c->capacity == YOKE_UNBOUNDED && c->used == c->room && !ring_grow(c))
@@ -225,7 +274,7 @@ static yoke_error *send_now(yoke_sender *tx, const void *item, bool *done)
 yoke_error *yoke_channel_send_nowait(yoke_sender *tx, const void *item)
 {
     bool done;
-    YOKE_TRY(send_now(tx, item, &done));
+    YOKE_TRY(channel_send_now(tx, item, &done));
     return done ? NULL : yoke_raise(&YOKE_WOULD_BLOCK, "the channel is full");
 }
 
@@ -237,45 +286,52 @@ yoke_error *yoke_channel_send(yoke_sender *tx, const void *item)
     /* The look and the yield come before the effect, so that a cancellation can't take back what was sent. */
     YOKE_TRY(task_operation(task));
     bool done;
-    YOKE_TRY(send_now(tx, item, &done));
+    YOKE_TRY(channel_send_now(tx, item, &done));
     if (done)
         return NULL;
-    struct exchange x = {.end = tx, .from = item};
-    return wait_in(&tx->channel->sending, &x);
+    yoke_clause clause = {.send = tx, .from = item, .task = task};
+    channel_line_up(&clause);
+    return task_park(task, leave_line, &clause);
 }
 
 /* ---- receive ---- */
 
-static yoke_error *receive_now(yoke_receiver *rx, void *item, bool *done)
+bool channel_receive_is_ready(const yoke_receiver *rx)
+{
+    const struct yoke_channel *c = rx->channel;
+    return !c || c->scheduler != scheduler_here || c->used || !list_empty(&c->sending) || !c->senders;
+}
+
+yoke_error *channel_receive_now(yoke_receiver *rx, void *item, bool *done)
 {
     struct yoke_channel *c = rx->channel;
     *done = true;
     if (!c)
         return yoke_raise(&YOKE_CLOSED, "receiving on a closed receiver");
     YOKE_TRY(check_thread(c));
-    bool sender_waits = !list_empty(&c->sending);
-    if (!c->used && !sender_waits) {
+    yoke_clause *sender = first_of(&c->sending);
+    if (!c->used && !sender) {
         if (!c->senders)
             return yoke_raise(&YOKE_END_OF_CHANNEL, "every sender was closed");
         *done = false;
         return NULL;
     }
-    struct exchange *x = sender_waits ? container_of(c->sending.next, struct waiter, link)->data : NULL;
     if (c->used) {
         ring_take(c, item);
-        if (x)
-            ring_put(c, x->from);
+        if (sender)
+            ring_put(c, sender->from);
     } else if (c->item_bytes) {
-        memcpy(item, x->from, c->item_bytes);
+        memcpy(item, sender->from, c->item_bytes);
     }
-    wake_first(&c->sending, NULL);
+    if (sender)
+        finish(sender, NULL);
     return NULL;
 }
 
 yoke_error *yoke_channel_receive_nowait(yoke_receiver *rx, void *item)
 {
     bool done;
-    YOKE_TRY(receive_now(rx, item, &done));
+    YOKE_TRY(channel_receive_now(rx, item, &done));
     return done ? NULL : yoke_raise(&YOKE_WOULD_BLOCK, "the channel is empty");
 }
 
@@ -286,11 +342,12 @@ yoke_error *yoke_channel_receive(yoke_receiver *rx, void *item)
         return task_outside("yoke_channel_receive");
     YOKE_TRY(task_operation(task));
     bool done;
-    YOKE_TRY(receive_now(rx, item, &done));
+    YOKE_TRY(channel_receive_now(rx, item, &done));
     if (done)
         return NULL;
-    struct exchange x = {.end = rx, .to = item};
-    return wait_in(&rx->channel->receiving, &x);
+    yoke_clause clause = {.receive = rx, .to = item, .task = task};
+    channel_line_up(&clause);
+    return task_park(task, leave_line, &clause);
 }
 
 yoke_error *yoke_end_is_fine(yoke_error *e)

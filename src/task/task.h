@@ -43,8 +43,8 @@ struct yoke_task {
     int line;
     yoke_timer sleep;
     yoke_parking_breaker *breakers; /* locks that it holds, and what else its end breaks */
-    unsigned interrupts;      /* ctrl-c that it has not been told of; the main task alone */
-    unsigned held_interrupts; /* those that wait till no call holds them off */
+    unsigned interrupts;            /* ctrl-c that it has not been told of; the main task alone */
+    unsigned held_interrupts;       /* those that wait till no call holds them off */
     unsigned holds;
     bool is_main;
     void *block;
@@ -55,7 +55,7 @@ struct yoke_task {
 };
 
 struct scheduler {
-    yoke_task *current;                  /* NULL while no task runs (a pass, an abort function) */
+    yoke_task *current;    /* NULL while no task runs (a pass, an abort function) */
     yoke_task *batch;      /* who is still to run in this pass */
     yoke_task *ready;      /* who runs in the next */
     yoke_task **ready_end; /* where that list goes on */
@@ -67,7 +67,8 @@ struct scheduler {
     struct timer_heap timers;
     struct poller poller;
     struct stack_pool stacks;
-    size_t live; /* tasks */
+    size_t live;     /* tasks */
+    uint64_t chance; /* state of the generator that chooses draw from; 0: fresh */
 
     yoke_task *main_task;
     unsigned late_interrupts; /* ctrl-c that the main task could not be told of any more */
