@@ -15,12 +15,16 @@ static struct head no_memory_head = {
     .kind = &YOKE_NO_MEMORY, .message = "out of memory", .place = {"", "", "", "", 0}};
 static struct head cancelled_head = {
     .kind = &YOKE_CANCELLED, .message = "cancelled", .place = {"", "", "", "", 0}};
+static struct head run_finished_head = {
+    .kind = &YOKE_RUN_FINISHED, .message = "the run has ended", .place = {"", "", "", "", 0}};
 static yoke_error no_memory = {.is_static = true, .depth = 1, .head = &no_memory_head};
 static yoke_error cancelled = {
     .is_static = true, .depth = 1, .head = &cancelled_head, .only_cancelled = true};
+static yoke_error run_finished = {.is_static = true, .depth = 1, .head = &run_finished_head};
 
 yoke_error *const error_no_memory = &no_memory;
 yoke_error *const error_cancelled = &cancelled;
+yoke_error *const error_run_finished = &run_finished;
 
 /* ---- the reserve ---- */
 

@@ -4,10 +4,11 @@
 
 #include <yoke/base.h>
 
-/* The one Cancelled without a reason, and the one error of kind YOKE_NO_MEMORY: static, freeing is a no-op.
- */
+/* The one Cancelled without a reason, the one error of kind YOKE_NO_MEMORY, and a YOKE_RUN_FINISHED for signal
+ * handlers, which can't raise one: static, freeing is a no-op. */
 extern yoke_error *const error_cancelled;
 extern yoke_error *const error_no_memory;
+extern yoke_error *const error_run_finished;
 
 /* As yoke_raise, but kind YOKE_CANCELLED is allowed: for cancel scopes alone. */
 yoke_error *error_make_cancelled(const char *fmt, ...) YOKE_PRINTF(1, 2);
