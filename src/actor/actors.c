@@ -315,9 +315,9 @@ static bool keep_its_notes(const yoke_error *leaf, void *actors)
 static yoke_error *without_consequences(yoke_actors *actors, yoke_error *e)
 {
     yoke_error *taken;
-    error_split_by(&e, &(struct error_choice){is_consequence, actors}, &taken);
+    yoke_error_split_by(&e, is_consequence, actors, &taken);
     yoke_error *none;
-    error_split_by(&taken, &(struct error_choice){keep_its_notes, actors}, &none);
+    yoke_error_split_by(&taken, keep_its_notes, actors, &none);
     yoke_error_free(taken);
     return e;
 }

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-YOKE_ERROR_KIND(YOKE_STREAM_OVERRUN, "yoke.StreamOverrun", NULL);
-
 /* ---- life ---- */
 
 static struct yoke_context *make(struct peer *peer, const char *cid, size_t cid_size, const char *name)
@@ -72,13 +70,6 @@ yoke_error *context_new_served(struct yoke_context **out, struct peer *peer, str
     return add(out, ctx, &peer->served, name);
 }
 
-static void drop_inbox(struct yoke_context *ctx)
-{
-    while (!list_empty(&ctx->inbox))
-        memory_free(container_of(list_pop(&ctx->inbox), struct inbox_item, link));
-    ctx->inbox_count = 0;
-}
-
 void context_free(struct yoke_context *ctx)
 {
     if (!ctx)
@@ -86,7 +77,7 @@ void context_free(struct yoke_context *ctx)
     if (ctx->in_peer.key)
         table_remove(ctx->is_opener ? &ctx->peer->opened : &ctx->peer->served, &ctx->in_peer);
     context_free(ctx->cancel_request);
-    drop_inbox(ctx);
+    context_drop_inbox(ctx);
     while (!list_empty(&ctx->pending_acks)) {
         struct pending_ack *ack = container_of(list_pop(&ctx->pending_acks), struct pending_ack, link);
         memory_free(ack->cid);
@@ -131,14 +122,6 @@ yoke_error *context_leave(struct yoke_context *ctx, yoke_error *e)
     return e;
 }
 
-static bool owner_waits_here(const struct yoke_context *ctx)
-{
-    list_for_each(node, &ctx->waiters)
-        if (container_of(node, struct waiter, link)->task == ctx->owner)
-            return true;
-    return false;
-}
-
 /* Parks till the far side's last message has come; or, `or_failed`, till it is known that this dialog fails.
  */
 static yoke_error *wait_for_end(struct yoke_context *ctx, bool or_failed)
@@ -165,7 +148,7 @@ static void wait_for_end_shielded(struct yoke_context *ctx, int64_t bound)
     task_release_interrupts(task_here());
 }
 
-/* ---- what comes from the peer ---- */
+/* ---- how the far side ended ---- */
 
 yoke_error *context_remote_error(struct yoke_context *ctx)
 {
@@ -177,163 +160,6 @@ bool context_is_own_cancel(const struct yoke_context *ctx, const yoke_error *e)
     return ctx->cancel_sent && yoke_error_is(e, &YOKE_CONTEXT_CANCELLED) &&
            yoke_uid_equal(yoke_error_canceller(e), &ctx->peer->actor->uid) &&
            yoke_uid_equal(yoke_error_source(e), &ctx->peer->channel->peer);
-}
-
-yoke_error *context_overrun(const struct yoke_context *ctx)
-{
-    const char *why =
-        ctx->stream.opened ? "the reader of the stream is too slow" : "no stream was opened on this side";
-    return yoke_raise(&YOKE_STREAM_OVERRUN, "more than %d messages of actor `%s` wait in `%s`: %s",
-                      CONTEXT_QUEUE_MESSAGES, ctx->peer->channel->peer.name, ctx->name, why);
-}
-
-static void post_overrun(struct yoke_context *ctx)
-{
-    yoke_error *e = context_overrun(ctx);
-    relay_post(ctx->peer, text_view(ctx->cid), e, &ctx->peer->channel->peer);
-    yoke_error_free(e);
-}
-
-static void queue(struct yoke_context *ctx, const struct msg *m)
-{
-    bool is_stop = m->type == MSG_STOP;
-    if (ctx->stream.closed || ctx->draining) {
-        if (!is_stop) /* the two sides' Stops may cross */
-            yoke_log(YOKE_RUNTIME,
-                     "dropped a message of actor `%s` for `%s`: nobody reads the stream any more",
-                     ctx->peer->channel->peer.name, ctx->name);
-        return;
-    }
-    /* After the first message that was lost none is taken, the Stop neither: the reader shall not see a gap,
-     * nor an end that looks like a good one. */
-    bool full = ctx->inbox_count >= CONTEXT_QUEUE_MESSAGES && !ctx->stream.allow_overruns && !is_stop;
-    if (full || ctx->overrun) {
-        ctx->overrun = true;
-        if (!ctx->cancel_called && !is_stop)
-            post_overrun(ctx);
-        return;
-    }
-    size_t size = is_stop ? 0 : m->pld.size;
-    struct inbox_item *item = memory_alloc(sizeof *item + size);
-    if (!item) {
-        peer_break(ctx->peer, "no memory for a message of %zu bytes", size);
-        return;
-    }
-    item->is_stop = is_stop;
-    item->size = size;
-    if (size)
-        memcpy(item->payload, m->pld.data, size);
-    list_append(&ctx->inbox, &item->link);
-    ctx->inbox_count++;
-    if (ctx->inbox_count >= CONTEXT_QUEUE_MESSAGES / 2 && ctx->inbox_count <= CONTEXT_QUEUE_MESSAGES)
-        ctx->peer->crowded = true;
-}
-
-/* The body is interrupted: it waits elsewhere, or there are other tasks in it. */
-static void interrupt_body(struct yoke_context *ctx, bool owner_was_told)
-{
-    if (!ctx->scope_open)
-        return;
-    /* The answer to one's own request disturbs nobody who knows of it. */
-    if (context_is_own_cancel(ctx, ctx->remote) && (ctx->cancel_by_owner || owner_was_told))
-        return;
-    scope_cancel_with(&ctx->scope,
-                      error_make_cancelled("cancelled: the far task `%s` of actor `%s` has failed", ctx->name,
-                                           ctx->peer->channel->peer.name));
-}
-
-static void fail(struct yoke_context *ctx, yoke_error *e)
-{
-    if (ctx->remote) {
-        yoke_error_free(e);
-        return;
-    }
-    ctx->remote = e;
-    if (yoke_error_canceller(e) && !ctx->has_canceller) {
-        ctx->canceller = *yoke_error_canceller(e);
-        ctx->has_canceller = true;
-    }
-    if (context_is_own_cancel(ctx, e))
-        ctx->cancel_acked = true;
-    bool owner_was_told = owner_waits_here(ctx);
-    context_wake(ctx);
-    interrupt_body(ctx, owner_was_told);
-}
-
-static void keep_payload(struct yoke_context *ctx, struct buffer *to, const struct msg *m)
-{
-    if (!buffer_append(to, m->pld.data, m->pld.size))
-        peer_break(ctx->peer, "no memory for a value of %zu bytes", m->pld.size);
-}
-
-static void ended(struct yoke_context *ctx)
-{
-    context_wake(ctx);
-    if (ctx->on_end)
-        ctx->on_end(ctx, ctx->on_end_arg);
-}
-
-static void act(struct yoke_context *ctx, enum dialog_action action, const struct msg *m)
-{
-    struct peer *peer = ctx->peer;
-    switch (action) {
-    case DIALOG_DROP:
-        yoke_log(YOKE_RUNTIME, "dropped a late %s of actor `%s` for `%s`",
-                 m ? msg_type_name(m->type) : "loss", peer->channel->peer.name, ctx->name);
-        break;
-    case DIALOG_NOTE_ACK:
-        break;
-    case DIALOG_TAKE_FIRST:
-        keep_payload(ctx, &ctx->first, m);
-        context_wake(ctx);
-        break;
-    case DIALOG_QUEUE:
-        queue(ctx, m);
-        context_wake(ctx);
-        break;
-    case DIALOG_TAKE_RESULT:
-        keep_payload(ctx, &ctx->result, m);
-        ctx->has_result = true;
-        ended(ctx);
-        break;
-    case DIALOG_TAKE_ERROR:
-        fail(ctx, relay_unpack(m, peer));
-        ended(ctx);
-        break;
-    case DIALOG_TAKE_LOSS:
-        fail(ctx, peer_lost(peer));
-        ended(ctx);
-        break;
-    case DIALOG_FAIL_TASK:
-    case DIALOG_FAIL_BODY:
-        fail(ctx, relay_unpack(m, peer));
-        break;
-    case DIALOG_CANCEL_TASK:
-        context_cancel_served(ctx, &peer->channel->peer, (struct text_view){0});
-        break;
-    case DIALOG_BREAK:
-        peer_break(peer, "a %s for `%s` which is %s", msg_type_name(m->type), ctx->name,
-                   dialog_state_name(ctx->state));
-        break;
-    }
-}
-
-void context_take(struct yoke_context *ctx, const struct msg *m)
-{
-    enum dialog_event event;
-    if (!dialog_event_of(m, &event))
-        return;
-    struct dialog_step step = dialog_step(ctx->state, event, ctx->is_call);
-    ctx->state = step.next;
-    act(ctx, step.action, m);
-}
-
-void context_take_loss(struct yoke_context *ctx)
-{
-    struct dialog_step step = dialog_step(ctx->state, DIALOG_LOST, ctx->is_call);
-    ctx->state = step.next;
-    if (step.action != DIALOG_DROP)
-        act(ctx, step.action, NULL);
 }
 
 /* ---- start ---- */
@@ -539,7 +365,7 @@ static void zero_result(const struct yoke_context *ctx, void *result)
 static yoke_error *take_result(struct yoke_context *ctx, void *result)
 {
     ctx->draining = true;
-    drop_inbox(ctx);
+    context_drop_inbox(ctx);
     YOKE_TRY(wait_for_end(ctx, true));
     if (ctx->remote)
         return context_is_own_cancel(ctx, ctx->remote) ? NULL : context_remote_error(ctx);
@@ -590,7 +416,7 @@ static yoke_error *settle(struct yoke_context *ctx, yoke_error *e)
         absorbed = true;
     /* It may have been handed to the body, which hands it on. */
     yoke_error *taken;
-    error_split_by(&e, &(struct error_choice){is_the_remote, ctx}, &taken);
+    yoke_error_split_by(&e, is_the_remote, ctx, &taken);
     if (absorbed) {
         yoke_error_free(taken);
         return e;
@@ -621,7 +447,7 @@ yoke_error *yoke_context_close(yoke_context *ctx, yoke_error *e)
         return yoke_error_join(
             e, yoke_raise(&YOKE_USAGE, "yoke_context_close is for the side that opened the context"));
     ctx->draining = true;
-    drop_inbox(ctx);
+    context_drop_inbox(ctx);
     if (!e && !ctx->cancel_called && ctx->state != DIALOG_DONE)
         e = wait_for_end(ctx, true);
     if (ctx->state != DIALOG_DONE)

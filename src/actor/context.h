@@ -1,7 +1,7 @@
 /*
  * A dialog: a task on each side of a channel, linked by an id. A call is one whose only messages are the
  * start and the result; a context has a first value and a stream besides. One struct serves both sides; what
- * each message does in each state is the table in dialog.c.
+ * each message does in each state is the table in dialog.c; feeder.c does it.
  *
  * Who wakes whom. The peer's loop puts what came into the dialog and wakes the tasks that wait in it
  * (dialog_wake). The final message of the far side is kept apart from the queue of stream messages, and so is
@@ -89,6 +89,8 @@ YOKE_MUST_USE yoke_error *context_new(struct yoke_context **ctx, struct peer *pe
 YOKE_MUST_USE yoke_error *context_new_served(struct yoke_context **ctx, struct peer *peer,
                                              struct text_view cid, const char *name);
 void context_free(struct yoke_context *ctx);
+/* Drops what is queued of the stream. */
+void context_drop_inbox(struct yoke_context *ctx);
 /* Sends the Start; `args` are encoded kwargs. wait: as a checkpoint, else at once. */
 YOKE_MUST_USE yoke_error *context_send_start(struct yoke_context *ctx, struct text_view ns,
                                              struct text_view func, const struct buffer *kwargs, bool wait);

@@ -1,0 +1,191 @@
+/*
+ * What comes in for a dialog: the peer's loop hands each message over, the table says what it does
+ * (dialog.h), and this file does it. Nothing here waits. The queue of the stream is filled here alone, and
+ * emptied by the stream's receives.
+ */
+#include "actor/context.h"
+
+#include "actor/relay.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+YOKE_ERROR_KIND(YOKE_STREAM_OVERRUN, "yoke.StreamOverrun", NULL);
+
+/* ---- the stream's queue ---- */
+
+void context_drop_inbox(struct yoke_context *ctx)
+{
+    while (!list_empty(&ctx->inbox))
+        memory_free(container_of(list_pop(&ctx->inbox), struct inbox_item, link));
+    ctx->inbox_count = 0;
+}
+
+yoke_error *context_overrun(const struct yoke_context *ctx)
+{
+    const char *why =
+        ctx->stream.opened ? "the reader of the stream is too slow" : "no stream was opened on this side";
+    return yoke_raise(&YOKE_STREAM_OVERRUN, "more than %d messages of actor `%s` wait in `%s`: %s",
+                      CONTEXT_QUEUE_MESSAGES, ctx->peer->channel->peer.name, ctx->name, why);
+}
+
+static void post_overrun(struct yoke_context *ctx)
+{
+    yoke_error *e = context_overrun(ctx);
+    relay_post(ctx->peer, text_view(ctx->cid), e, &ctx->peer->channel->peer);
+    yoke_error_free(e);
+}
+
+static void queue(struct yoke_context *ctx, const struct msg *m)
+{
+    bool is_stop = m->type == MSG_STOP;
+    if (ctx->stream.closed || ctx->draining) {
+        if (!is_stop) /* the two sides' Stops may cross */
+            yoke_log(YOKE_RUNTIME,
+                     "dropped a message of actor `%s` for `%s`: nobody reads the stream any more",
+                     ctx->peer->channel->peer.name, ctx->name);
+        return;
+    }
+    /* After the first message that was lost none is taken, the Stop neither: the reader shall not see a gap,
+     * nor an end that looks like a good one. */
+    bool full = ctx->inbox_count >= CONTEXT_QUEUE_MESSAGES && !ctx->stream.allow_overruns && !is_stop;
+    if (full || ctx->overrun) {
+        ctx->overrun = true;
+        if (!ctx->cancel_called && !is_stop)
+            post_overrun(ctx);
+        return;
+    }
+    size_t size = is_stop ? 0 : m->pld.size;
+    struct inbox_item *item = memory_alloc(sizeof *item + size);
+    if (!item) {
+        peer_break(ctx->peer, "no memory for a message of %zu bytes", size);
+        return;
+    }
+    item->is_stop = is_stop;
+    item->size = size;
+    if (size)
+        memcpy(item->payload, m->pld.data, size);
+    list_append(&ctx->inbox, &item->link);
+    ctx->inbox_count++;
+    if (ctx->inbox_count >= CONTEXT_QUEUE_MESSAGES / 2 && ctx->inbox_count <= CONTEXT_QUEUE_MESSAGES)
+        ctx->peer->crowded = true;
+}
+
+/* ---- the far side's last message ---- */
+
+static bool owner_waits_here(const struct yoke_context *ctx)
+{
+    list_for_each(node, &ctx->waiters)
+        if (container_of(node, struct waiter, link)->task == ctx->owner)
+            return true;
+    return false;
+}
+
+/* The body is interrupted: it waits elsewhere, or there are other tasks in it. */
+static void interrupt_body(struct yoke_context *ctx, bool owner_was_told)
+{
+    if (!ctx->scope_open)
+        return;
+    /* The answer to one's own request disturbs nobody who knows of it. */
+    if (context_is_own_cancel(ctx, ctx->remote) && (ctx->cancel_by_owner || owner_was_told))
+        return;
+    scope_cancel_with(&ctx->scope,
+                      error_make_cancelled("cancelled: the far task `%s` of actor `%s` has failed", ctx->name,
+                                           ctx->peer->channel->peer.name));
+}
+
+static void fail(struct yoke_context *ctx, yoke_error *e)
+{
+    if (ctx->remote) {
+        yoke_error_free(e);
+        return;
+    }
+    ctx->remote = e;
+    if (yoke_error_canceller(e) && !ctx->has_canceller) {
+        ctx->canceller = *yoke_error_canceller(e);
+        ctx->has_canceller = true;
+    }
+    if (context_is_own_cancel(ctx, e))
+        ctx->cancel_acked = true;
+    bool owner_was_told = owner_waits_here(ctx);
+    context_wake(ctx);
+    interrupt_body(ctx, owner_was_told);
+}
+
+static void keep_payload(struct yoke_context *ctx, struct buffer *to, const struct msg *m)
+{
+    if (!buffer_append(to, m->pld.data, m->pld.size))
+        peer_break(ctx->peer, "no memory for a value of %zu bytes", m->pld.size);
+}
+
+static void ended(struct yoke_context *ctx)
+{
+    context_wake(ctx);
+    if (ctx->on_end)
+        ctx->on_end(ctx, ctx->on_end_arg);
+}
+
+/* ---- the table's actions ---- */
+
+static void act(struct yoke_context *ctx, enum dialog_action action, const struct msg *m)
+{
+    struct peer *peer = ctx->peer;
+    switch (action) {
+    case DIALOG_DROP:
+        yoke_log(YOKE_RUNTIME, "dropped a late %s of actor `%s` for `%s`",
+                 m ? msg_type_name(m->type) : "loss", peer->channel->peer.name, ctx->name);
+        break;
+    case DIALOG_NOTE_ACK:
+        break;
+    case DIALOG_TAKE_FIRST:
+        keep_payload(ctx, &ctx->first, m);
+        context_wake(ctx);
+        break;
+    case DIALOG_QUEUE:
+        queue(ctx, m);
+        context_wake(ctx);
+        break;
+    case DIALOG_TAKE_RESULT:
+        keep_payload(ctx, &ctx->result, m);
+        ctx->has_result = true;
+        ended(ctx);
+        break;
+    case DIALOG_TAKE_ERROR:
+        fail(ctx, relay_unpack(m, peer));
+        ended(ctx);
+        break;
+    case DIALOG_TAKE_LOSS:
+        fail(ctx, peer_lost(peer));
+        ended(ctx);
+        break;
+    case DIALOG_FAIL_TASK:
+    case DIALOG_FAIL_BODY:
+        fail(ctx, relay_unpack(m, peer));
+        break;
+    case DIALOG_CANCEL_TASK:
+        context_cancel_served(ctx, &peer->channel->peer, (struct text_view){0});
+        break;
+    case DIALOG_BREAK:
+        peer_break(peer, "a %s for `%s` which is %s", msg_type_name(m->type), ctx->name,
+                   dialog_state_name(ctx->state));
+        break;
+    }
+}
+
+void context_take(struct yoke_context *ctx, const struct msg *m)
+{
+    enum dialog_event event;
+    if (!dialog_event_of(m, &event))
+        return;
+    struct dialog_step step = dialog_step(ctx->state, event, ctx->is_call);
+    ctx->state = step.next;
+    act(ctx, step.action, m);
+}
+
+void context_take_loss(struct yoke_context *ctx)
+{
+    struct dialog_step step = dialog_step(ctx->state, DIALOG_LOST, ctx->is_call);
+    ctx->state = step.next;
+    if (step.action != DIALOG_DROP)
+        act(ctx, step.action, NULL);
+}
