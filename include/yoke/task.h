@@ -36,11 +36,28 @@ typedef yoke_error *(*yoke_task_fn)(void *arg);
 
 /* ---- run ---------------------------------------------------------------------------------------- */
 
+typedef struct yoke_clock yoke_clock;
+
+#define YOKE_IN_ORDER UINT64_MAX
+
 typedef struct yoke_run_options {
     size_t stack_bytes;      /* of each task, guard and bookkeeping included; 0: 64 KiB. 16 KiB to 1 GiB */
     size_t main_stack_bytes; /* of the main task; 0: 8 MiB of address space, taken as it is touched */
     unsigned budget;         /* operations that a task may complete without yielding; 0: 128 */
     bool ignore_interrupt;   /* leave SIGINT alone; else ctrl-c is YOKE_INTERRUPTED in the main task */
+    /* Do not look for deadlocks. Else, when all tasks wait and nothing is left that could wake one (no timer,
+       no descriptor, no signal, no token in somebody's hands; a task in yoke_sleep_forever waits for ctrl-c,
+       where that is listened to), all are cancelled, and yoke_run returns YOKE_DEADLOCK with their tree. If
+       they wait even then, shielded, the program aborts with the tree. */
+    bool may_deadlock;
+    /* Tasks that are ready at the same time run in a random order that the seed decides. 0: the environment's
+       YOKE_SEED, or without it, and with YOKE_IN_ORDER always, first in, first out. */
+    uint64_t seed;
+    /* A task that runs longer than this between checkpoints is told in the log, once, with its place of
+       spawning; ns of real time. 0: the environment's YOKE_LONG_STEP_MS, or without it none is told. With it
+       each switch reads the clock. */
+    int64_t long_step;
+    yoke_clock *clock; /* must outlive the run; NULL: CLOCK_MONOTONIC */
 } yoke_run_options;
 
 /*
@@ -53,7 +70,7 @@ typedef struct yoke_run_options {
  */
 YOKE_MUST_USE yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *options);
 
-/* Is there a run on this thread, and are we in a task of it? */
+/* Is there a run on this thread, and are we in a task of it (or in an abort function that one has called)? */
 bool yoke_in_run(void);
 bool yoke_in_task(void);
 /* The task that runs, or NULL. Its name: a view that lives as long as the task. */
@@ -77,6 +94,50 @@ YOKE_MUST_USE yoke_error *yoke_sleep(int64_t ns);
 YOKE_MUST_USE yoke_error *yoke_sleep_until(int64_t deadline);
 /* Ends by YOKE_CANCELLED (or YOKE_INTERRUPTED) alone. */
 YOKE_MUST_USE yoke_error *yoke_sleep_forever(void);
+
+/* A clock for a run, other than the kernel's. All functions are called on the scheduler's thread. */
+typedef struct yoke_clock_ops {
+    int64_t (*now)(yoke_clock *clock);
+    /* Real ns till `deadline`; YOKE_NEVER: it does not come by itself. */
+    int64_t (*real_until)(yoke_clock *clock, int64_t deadline);
+    /* For a clock that jumps when nobody can run, else NULL: after how much real time (YOKE_NEVER: not now),
+       and the jump. Descriptors are looked at once before it, and what other threads still have to answer
+       holds it up; a silent descriptor does not. */
+    int64_t (*jump_threshold)(yoke_clock *clock);
+    void (*jump_to)(yoke_clock *clock, int64_t deadline);
+} yoke_clock_ops;
+struct yoke_clock {
+    const yoke_clock_ops *ops;
+};
+
+/*
+ * A clock for tests: begins at 0 and stands still, but for what it is told. In the caller's frame, given to
+ * the run as `&mock.clock`; the fields are the library's. The functions may be called before the run, and by
+ * any task of it.
+ */
+typedef struct yoke_mock_clock {
+    yoke_clock clock;
+    int64_t at, since; /* its time, at this real time */
+    double rate;
+    int64_t threshold;
+    int64_t (*real)(void); /* for tests of this clock itself; NULL: CLOCK_MONOTONIC */
+} yoke_mock_clock;
+
+void yoke_mock_clock_init(yoke_mock_clock *clock);
+/* Forward. Negative: YOKE_USAGE. Who is due wakes in the next pass. */
+YOKE_MUST_USE yoke_error *yoke_mock_clock_jump(yoke_mock_clock *clock, int64_t ns);
+/* Its ns for each real one. Negative, or not a number: YOKE_USAGE. */
+YOKE_MUST_USE yoke_error *yoke_mock_clock_set_rate(yoke_mock_clock *clock, double rate);
+/* When nobody could run for `threshold` real ns (0: at once), it jumps to the next deadline. YOKE_NEVER: it
+ * does not jump by itself. */
+YOKE_MUST_USE yoke_error *yoke_mock_clock_set_autojump(yoke_mock_clock *clock, int64_t threshold);
+
+/*
+ * Checkpoint. Returns when no other task has been able to run for `cushion` ns of real time (0: when none is
+ * ready). Who sleeps or waits for a descriptor is blocked. Of several who wait here those with the shortest
+ * cushion are served first; then the others' begin anew. A clock does not jump meanwhile.
+ */
+YOKE_MUST_USE yoke_error *yoke_wait_all_tasks_blocked(int64_t cushion);
 
 /* ---- cancel scopes ------------------------------------------------------------------------------ */
 
@@ -896,6 +957,28 @@ YOKE_MUST_USE yoke_error *yoke_cached_open_at(const char *file, int line, yoke_c
  */
 YOKE_MUST_USE yoke_error *yoke_cached_close(yoke_cached *c, yoke_error *e);
 
+/* ---- from other threads and signal handlers ---------------------------------------------------------- */
+
+/* Reaches a run from outside. Counted: lives till the last who got it has freed it, also after the run. */
+typedef struct yoke_token yoke_token;
+/* Runs on the scheduler's thread, between two passes, in no task: it must not block. An error ends the run,
+ * which returns it as the cause of a YOKE_INTERNAL. */
+typedef yoke_error *(*yoke_post_fn)(void *arg);
+
+/* The token of the run on this thread: always the same one. YOKE_USAGE without a run. */
+YOKE_MUST_USE yoke_error *yoke_token_get(yoke_token **token);
+/* Any thread. NULL is fine. While anybody holds a token, the run is in no deadlock. */
+void yoke_token_free(yoke_token *token);
+/*
+ * fn(arg) will be called soon, in the order of posting; never inside of this call. Any thread, and signal
+ * handlers (no lock is taken, nothing is allocated but by mmap; errno may change). A post that returned NULL
+ * is run before yoke_run returns. YOKE_RUN_FINISHED: the run has ended, or is about to; YOKE_NO_MEMORY: too
+ * many are pending; fn is never called then. _once: one call is enough for all such posts of the same fn and
+ * arg that come before it begins. No order is promised between these and the others.
+ */
+YOKE_MUST_USE yoke_error *yoke_token_post(yoke_token *token, yoke_post_fn fn, void *arg);
+YOKE_MUST_USE yoke_error *yoke_token_post_once(yoke_token *token, yoke_post_fn fn, void *arg);
+
 /* ---- file descriptors ---------------------------------------------------------------------------- */
 
 /*
@@ -940,6 +1023,35 @@ pid_t yoke_process_pid(const yoke_process *process);
  * not be had. NULL is fine.
  */
 YOKE_MUST_USE yoke_error *yoke_process_close(yoke_process *process, yoke_error *e);
+
+/* ---- for tests ------------------------------------------------------------------------------------- */
+
+/* Draws the tree of this thread's tasks: which waits, in which nursery, where it was spawned. Any task. */
+void yoke_print_tasks(FILE *f);
+
+/* Lets tasks through in the order 0, 1, 2, ... In the caller's frame; the fields are the library's. */
+typedef struct yoke_sequencer {
+    yoke_list waiters;
+    unsigned next;
+    bool inside, broken;
+} yoke_sequencer;
+
+void yoke_sequencer_init(yoke_sequencer *sequencer);
+/* Checkpoint: waits till all positions before have been left. A position used twice: YOKE_USAGE. If one who
+ * waits here is cancelled, the sequence is broken: all others, and all who come later, get
+ * YOKE_BROKEN_RESOURCE. */
+YOKE_MUST_USE yoke_error *yoke_sequencer_enter(yoke_sequencer *sequencer, unsigned position);
+/* By who has entered: lets the next one in. */
+void yoke_sequencer_leave(yoke_sequencer *sequencer);
+
+/*
+ * Calls fn(arg) and returns its error, joined by a YOKE_INTERNAL unless it looked for cancellation and
+ * yielded
+ * (_no_: unless it did neither): half of a checkpoint satisfies none of the two. The budget is used up
+ * before, so that an operation that completes at once yields.
+ */
+YOKE_MUST_USE yoke_error *yoke_assert_checkpoint(yoke_task_fn fn, void *arg);
+YOKE_MUST_USE yoke_error *yoke_assert_no_checkpoint(yoke_task_fn fn, void *arg);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

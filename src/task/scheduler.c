@@ -6,43 +6,19 @@
  * itself when the batch is used up, and switches right to the next task (or goes on, if that is itself). So a
  * yield is one switch.
  *
- * What a pass looks at costs system calls, so it looks at
- *   timers        whenever one is set (a clock read),
- *   descriptors   when a task waits for one, in each pass that follows one which has not looked,
- *   posts         always: a flag in memory, for signals,
- * which serves what is due in the second pass at the latest, and lets tasks that only pass items to each
- * other run undisturbed.
+ * What happens between two batches is in pass.c; a run's beginning and end in run.c.
  */
 #include "task/task.h"
 
 #include "base/die.h"
 #include "base/error.h"
+#include "task/pass.h"
 #include "task/sanitizer.h"
-#include "task/signal.h"
 #include "task/stack_info.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <time.h>
 
 _Thread_local struct scheduler *scheduler_here;
-
-enum { DEFAULT_BUDGET = 128 };
-#define DEFAULT_TASK_BYTES ((size_t)64 << 10)
-#define DEFAULT_MAIN_BYTES ((size_t)8 << 20)
-#ifdef YOKE_ASAN
-enum { STACK_FACTOR = 4 }; /* red zones */
-#else
-enum { STACK_FACTOR = 1 };
-#endif
-
-int64_t yoke_now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 bool yoke_in_run(void)
 {
@@ -51,7 +27,7 @@ bool yoke_in_run(void)
 
 bool yoke_in_task(void)
 {
-    return task_here() != NULL;
+    return task_here() || (scheduler_here && scheduler_here->aborting_for);
 }
 
 yoke_task *yoke_current_task(void)
@@ -63,6 +39,9 @@ yoke_error *task_outside(const char *call)
 {
     if (!scheduler_here)
         return yoke_raise(&YOKE_USAGE, "%s: not inside yoke_run", call);
+    if (scheduler_here->aborting)
+        die("%s: called by the abort function of task `%s`, which must not block", call,
+            scheduler_here->aborting->name);
     return yoke_raise(&YOKE_USAGE, "%s: not inside a task", call);
 }
 
@@ -98,104 +77,11 @@ void task_make_ready(yoke_task *task)
     append(task->scheduler, task);
 }
 
-/* ---- a pass ---- */
-
-void pass_hook_set(struct scheduler *s, struct pass_hook *hook)
-{
-    if (hook->set)
-        return;
-    hook->set = true;
-    list_append(&s->pass_hooks, &hook->link);
-}
-
-void pass_hook_unset(struct pass_hook *hook)
-{
-    if (hook->set)
-        list_remove(&hook->link);
-    hook->set = false;
-}
-
-static void run_hooks(struct scheduler *s)
-{
-    list due;
-    list_init(&due);
-    list_splice(&due, &s->pass_hooks);
-    while (!list_empty(&due)) {
-        struct pass_hook *hook = container_of(list_pop(&due), struct pass_hook, link);
-        hook->set = false;
-        hook->fn(hook);
-    }
-}
-
-/* Ctrl-c is the main task's. */
-static void interrupted(void *arg, unsigned count)
-{
-    struct scheduler *s = arg;
-    if (!s->main_task) {
-        s->late_interrupts += count;
-        return;
-    }
-    if (s->main_task->holds) {
-        s->main_task->held_interrupts += count;
-        return;
-    }
-    s->main_task->interrupts += count;
-    task_deliver(s->main_task);
-}
-
-static int64_t time_to_wait(struct scheduler *s)
-{
-    int64_t earliest = timer_earliest(&s->timers);
-    if (earliest == YOKE_NEVER)
-        return -1;
-    int64_t now = yoke_now();
-    /* One nanosecond at least: zero would only look, and the loop in pass would spin till the clock has
-     * moved. */
-    return earliest > now ? earliest - now : 1;
-}
-
-static void look(struct scheduler *s, int64_t timeout)
-{
-    s->looked = true;
-    yoke_error *e = poller_wait(&s->poller, timeout);
-    if (e) {
-        char *text = yoke_error_text(e);
-        die("the scheduler can't wait for descriptors: %s", text ? text : "");
-    }
-}
-
-static void __attribute__((noinline)) pass(struct scheduler *s)
-{
-    int saved_errno = *s->errno_at; /* of the task on whose stack this runs */
-    s->current = NULL;
-    s->passes++;
-    /* A message wakes the channel's task in one pass and its reader in the next: a look between the two would
-     * be a system call a message. */
-    bool looked = s->looked;
-    s->looked = false;
-    for (;;) {
-        if (!list_empty(&s->pass_hooks))
-            run_hooks(s);
-        bool idle = !s->ready;
-        if (idle && !atomic_load_explicit(&s->posted, memory_order_acquire))
-            look(s, time_to_wait(s));
-        else if (s->poller.waiting && !looked)
-            look(s, 0);
-        if (atomic_load_explicit(&s->posted, memory_order_acquire)) {
-            atomic_store(&s->posted, false);
-            signal_dispatch(s);
-        }
-        if (s->timers.count)
-            timer_fire_due(&s->timers, yoke_now());
-        if (s->ready)
-            break;
-    }
-    *s->errno_at = saved_errno;
-}
-
 /* The next batch, when there is nothing to look at and somebody to run: most passes of busy tasks. */
 static inline yoke_task *next_batch(struct scheduler *s)
 {
+    if (__builtin_expect(s->arranged, 0))
+        return batch_arranged(s);
     bool something = s->timers.count || s->poller.waiting || !list_empty(&s->pass_hooks) ||
                      atomic_load_explicit(&s->posted, memory_order_relaxed);
     if (__builtin_expect(something || !s->ready, 0))
@@ -334,6 +220,13 @@ yoke_error *task_news(yoke_task *task)
     return why && why->reason ? yoke_error_dup(why->reason) : error_cancelled;
 }
 
+bool task_note_look(const yoke_task *task)
+{
+    if (task->is_watched)
+        *task->look = true;
+    return task->scope->effective || task->interrupts;
+}
+
 void task_hold_interrupts(yoke_task *task)
 {
     task->holds++;
@@ -356,12 +249,20 @@ void task_deliver(yoke_task *task)
     yoke_abort_fn abort_fn = task->abort;
     task->abort = NULL;
     struct scheduler *s = task->scheduler;
-    yoke_task *caller = s->current;
+    yoke_task *caller = s->current, *outer_caller = s->aborting_for, *outer = s->aborting;
     s->current = NULL;
+    s->aborting = task;
+    if (caller)
+        s->aborting_for = caller;
     enum yoke_abort answer = abort_fn(task, task->abort_arg);
     s->current = caller;
+    s->aborting = outer;
+    s->aborting_for = outer_caller;
     if (answer == YOKE_ABORT_DONE)
         yoke_reschedule(task, task_news(task));
+    else if (answer != YOKE_ABORT_REFUSED)
+        scheduler_fail(s, yoke_raise(&YOKE_USAGE, "the abort function of task `%s` returned %d", task->name,
+                                     (int)answer));
 }
 
 /* ---- lists of parked tasks ---- */
@@ -460,7 +361,16 @@ void task_begin(yoke_task *task, yoke_nursery *n)
     task_make_ready(task);
 }
 
-static void leave_host(struct scheduler *s, yoke_task *last) __attribute__((noreturn));
+/* A task without a nursery is the first one: its end is the run's. */
+static void __attribute__((noreturn)) leave_host(struct scheduler *s, yoke_task *last)
+{
+    s->live--;
+    s->current = NULL;
+    VALGRIND_STACK_DEREGISTER(last->valgrind_id);
+    sanitizer_leave(NULL, s->host_stack, s->host_stack_bytes, s->host_sanitizer);
+    switch_stack(&last->context, &s->host);
+    __builtin_unreachable();
+}
 
 void task_end(yoke_task *task, yoke_error *e)
 {
@@ -496,161 +406,4 @@ void task_end(yoke_task *task, yoke_error *e)
     stack_give(&s->stacks, block, block_bytes);
     switch_stack(&nowhere, &next->context);
     __builtin_unreachable();
-}
-
-/* ---- the run ---- */
-
-struct run {
-    yoke_task_fn main_fn;
-    void *arg;
-    size_t main_bytes;
-    yoke_error *result;
-};
-
-/* The main task's own last words, so that its error is returned by yoke_run as it is, and not in a group. */
-static yoke_error *run_main(void *arg)
-{
-    struct run *run = arg;
-    run->result = run->main_fn(run->arg);
-    yoke_task *task = task_here();
-    task->scheduler->late_interrupts += task->interrupts;
-    return NULL;
-}
-
-/*
- * The first task of a run. The run's own tasks live in its nursery; the main task in one inside, so that they
- * outlive it.
- */
-static yoke_error *run_init(void *arg)
-{
-    struct run *run = arg;
-    struct scheduler *s = scheduler_here;
-    yoke_nursery system, inner;
-    YOKE_TRY(yoke_nursery_open(&system));
-    s->system = &system;
-    yoke_error *e = yoke_nursery_open(&inner);
-    if (!e) {
-        yoke_task *main_task = task_create(s, run_main, run, "main", run->main_bytes);
-        if (main_task) {
-            main_task->is_main = true;
-            s->main_task = main_task;
-            task_begin(main_task, &inner);
-        } else {
-            e = yoke_raise(&YOKE_NO_MEMORY, "the main task's stack of %zu bytes", run->main_bytes);
-        }
-        e = yoke_nursery_close_flat(&inner, e);
-    }
-    yoke_nursery_cancel(&system, "the main task has ended");
-    yoke_error *system_error = yoke_nursery_close(&system, NULL);
-    s->system = NULL;
-    run->result = yoke_error_join(run->result, e);
-    if (system_error) {
-        /* The Cancelled that it sent through the main task ends here. */
-        yoke_error *caused;
-        yoke_error_split(&run->result, &YOKE_CANCELLED, &caused);
-        yoke_error_free(caused);
-        system_error = yoke_wrap(system_error, &YOKE_INTERNAL, "a task of the runtime failed");
-        run->result = yoke_error_join(run->result, system_error);
-    } else if (yoke_error_is_cancelled(run->result)) {
-        run->result = yoke_wrap(run->result, &YOKE_INTERNAL,
-                                "the main task returned a Cancelled that none of its scopes had caused");
-    }
-    return NULL;
-}
-
-/* A task without a nursery is the first one: its end is the run's. */
-static void leave_host(struct scheduler *s, yoke_task *last)
-{
-    s->live--;
-    s->current = NULL;
-    VALGRIND_STACK_DEREGISTER(last->valgrind_id);
-    sanitizer_leave(NULL, s->host_stack, s->host_stack_bytes, s->host_sanitizer);
-    switch_stack(&last->context, &s->host);
-    __builtin_unreachable();
-}
-
-/* A ctrl-c that no checkpoint has told: the run was interrupted all the same. */
-static yoke_error *tell_late_interrupts(struct scheduler *s, yoke_error *e)
-{
-    if (!s->late_interrupts || yoke_error_find(e, &YOKE_INTERRUPTED))
-        return e;
-    if (e)
-        return yoke_wrap(e, &YOKE_INTERRUPTED, "interrupted by ctrl-c");
-    return yoke_raise(&YOKE_INTERRUPTED, "interrupted by ctrl-c");
-}
-
-static yoke_error *check_stack(const char *field, size_t bytes)
-{
-    if (bytes && (bytes < STACK_MIN_BYTES || bytes > STACK_MAX_BYTES))
-        return yoke_raise(&YOKE_USAGE, "%s is %zu: a stack has 16 KiB to 1 GiB", field, bytes);
-    return NULL;
-}
-
-static const char *identity_task(void *arg)
-{
-    struct scheduler *s = arg;
-    return s->current ? s->current->name : "";
-}
-
-static const char *identity_actor(void *arg)
-{
-    const struct error_identity *outer = ((struct scheduler *)arg)->outer_identity;
-    return outer && outer->actor ? outer->actor(outer->arg) : "";
-}
-
-yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *options)
-{
-    static const yoke_run_options defaults;
-    const yoke_run_options *o = options ? options : &defaults;
-    if (scheduler_here)
-        return yoke_raise(&YOKE_USAGE, "yoke_run inside of yoke_run: task `%s` runs already",
-                          scheduler_here->current ? scheduler_here->current->name : "");
-    if (!main_fn)
-        return yoke_raise(&YOKE_USAGE, "yoke_run: no function");
-    YOKE_TRY(check_stack("stack_bytes", o->stack_bytes));
-    YOKE_TRY(check_stack("main_stack_bytes", o->main_stack_bytes));
-
-    struct scheduler s = {
-        .budget = o->budget ? o->budget : DEFAULT_BUDGET,
-        .task_bytes = o->stack_bytes ? o->stack_bytes : DEFAULT_TASK_BYTES * STACK_FACTOR,
-    };
-    s.errno_at = &errno;
-    s.ready_end = &s.ready;
-    list_init(&s.pass_hooks);
-    struct run run = {.main_fn = main_fn,
-                      .arg = arg,
-                      .main_bytes =
-                          o->main_stack_bytes ? o->main_stack_bytes : DEFAULT_MAIN_BYTES * STACK_FACTOR};
-    YOKE_TRY(poller_open(&s.poller));
-    scheduler_here = &s;
-    struct error_identity identity = {.actor = identity_actor, .task = identity_task, .arg = &s};
-    s.outer_identity = error_identity_set(&identity);
-    yoke_error *e = o->ignore_interrupt ? NULL : signal_watch(&s, SIGINT, false, interrupted, &s, NULL);
-    yoke_scope outermost;
-    scope_init_outermost(&outermost);
-    yoke_task *first = e ? NULL : task_create(&s, run_init, &run, "init", s.task_bytes);
-    if (!e && !first)
-        e = yoke_raise(&YOKE_NO_MEMORY, "the first task's stack");
-    if (first) {
-        first->scope = &outermost;
-        list_append(&outermost.tasks, &first->in_scope);
-        first->state = TASK_READY;
-        s.current = first;
-        s.host_sanitizer = sanitizer_own_fiber();
-        void *fake = NULL;
-        sanitizer_leave(&fake, first->block, (size_t)((char *)first - (char *)first->block),
-                        first->sanitizer);
-        switch_stack(&s.host, &first->context);
-        sanitizer_arrive(fake, NULL, NULL);
-        sanitizer_fiber_free(first->sanitizer);
-        stack_give(&s.stacks, first->block, first->block_bytes);
-    }
-    if (!o->ignore_interrupt)
-        s.late_interrupts += signal_unwatch(&s, SIGINT);
-    scheduler_here = NULL;
-    error_identity_set(s.outer_identity);
-    stack_pool_free(&s.stacks);
-    timer_heap_free(&s.timers);
-    poller_close(&s.poller);
-    return tell_late_interrupts(&s, e ? e : run.result);
 }

@@ -76,6 +76,14 @@ unsigned signal_unwatch(struct scheduler *s, int number)
     return left;
 }
 
+bool signal_is_watched(const struct scheduler *s, bool but_interrupt)
+{
+    for (int number = 1; number < SIGNAL_MAX; number++)
+        if (atomic_load(&watches[number].owner) == s && !(but_interrupt && number == SIGINT))
+            return true;
+    return false;
+}
+
 void signal_dispatch(struct scheduler *s)
 {
     for (int number = 1; number < SIGNAL_MAX; number++) {

@@ -23,6 +23,8 @@ YOKE_MUST_USE yoke_error *signal_watch(struct scheduler *s, int signal_number, b
  * `fn` was not told of. Harmless (0) if the scheduler does not watch it.
  */
 unsigned signal_unwatch(struct scheduler *s, int signal_number);
+/* Does the scheduler watch one; with `but_interrupt`: one other than SIGINT? */
+bool signal_is_watched(const struct scheduler *s, bool but_interrupt);
 /* Called by the pass when something was posted. */
 void signal_dispatch(struct scheduler *s);
 

@@ -54,7 +54,9 @@ yoke_error *yoke_sleep_forever(void)
     if (!task)
         return task_outside("yoke_sleep_forever");
     YOKE_TRY(task_operation(task));
+    task->scheduler->for_ever++;
     yoke_error *e = task_park(task, agree, NULL);
+    task->scheduler->for_ever--;
     if (!e)
         die("task `%s` was woken from sleeping for ever", task->name);
     return e;

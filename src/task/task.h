@@ -43,10 +43,17 @@ struct yoke_task {
     int line;
     yoke_timer sleep;
     yoke_parking_breaker *breakers; /* locks that it holds, and what else its end breaks */
-    unsigned interrupts;            /* ctrl-c that it has not been told of; the main task alone */
-    unsigned held_interrupts;       /* those that wait till no call holds them off */
+    union {
+        struct {
+            unsigned interrupts; /* ctrl-c that it has not been told of; the main task alone */
+            bool is_watched;     /* `look` is set */
+        };
+        uint64_t unusual; /* both in one, for a look in one load */
+    };
+    bool *look;               /* set by each look for news: for who asserts that there is one */
+    unsigned held_interrupts; /* those that wait till no call holds them off */
     unsigned holds;
-    bool is_main;
+    bool is_main, long_step_told;
     void *block;
     size_t block_bytes;
     void *sanitizer; /* ASan's fake stack, TSan's fiber */
@@ -60,6 +67,7 @@ struct scheduler {
     yoke_task *ready;      /* who runs in the next */
     yoke_task **ready_end; /* where that list goes on */
     int *errno_at;         /* of the scheduler's thread: errno without a call */
+    bool arranged;         /* batches are not first in, first out and whole: random or step.bound is set */
     uint64_t passes;
     bool looked; /* the last pass that could look at descriptors did */
     unsigned budget;
@@ -70,12 +78,31 @@ struct scheduler {
     size_t live;     /* tasks */
     uint64_t chance; /* state of the generator that chooses draw from; 0: fresh */
 
+    yoke_clock *clock; /* NULL: CLOCK_MONOTONIC */
+    uint64_t random;   /* 0: batches are not shuffled */
+    yoke_task *rest; /* with a step.bound: who is still to run of the batch, which is handed out one by one */
+    struct {
+        int64_t bound, begun; /* real ns; bound 0: steps are not measured */
+        yoke_task *task;
+    } step;
+    list idlers;       /* who waits till all tasks are blocked, by their cushions */
+    int64_t quiet_at;  /* real time since when nobody could run; 0: not yet */
+    size_t answers;    /* expected from other threads: neither idle nor dead as long as there is one */
+    size_t for_ever;   /* tasks in yoke_sleep_forever */
+    bool may_deadlock; /* do not look whether all tasks wait for each other */
+    yoke_token *token; /* or NULL: nobody has asked for it */
+    yoke_error *deadlock, *failure; /* what ended the run before its time */
+    yoke_task *aborting;            /* whose abort function runs, or NULL */
+    yoke_task *aborting_for;        /* which task's call made it run, or NULL */
+
     yoke_task *main_task;
     unsigned late_interrupts; /* ctrl-c that the main task could not be told of any more */
     yoke_nursery *system;     /* of the run's own tasks, while open */
     void *above;              /* the runtime of the floor above; NULL here */
     atomic_bool posted;       /* something for the pass to look at: signals */
     list pass_hooks;
+    yoke_task *first;           /* the root of the tree, while it lives */
+    bool finished;              /* takes no more posts */
     struct switch_context host; /* the thread's own stack */
     void *host_sanitizer;
     const struct error_identity *outer_identity;
@@ -101,10 +128,12 @@ static inline void *scheduler_above(void)
 /* The error for a call outside of a task. */
 yoke_error *task_outside(const char *call);
 
+/* As task_has_news, for a task that has some, or whose looks are noted. */
+bool task_note_look(const yoke_task *task);
 /* Is a cancellation (or an interrupt) to be told to `task` now? */
 static inline bool task_has_news(const yoke_task *task)
 {
-    return __builtin_expect(task->scope->effective || task->interrupts, 0);
+    return __builtin_expect(task->scope->effective || task->unusual, 0) && task_note_look(task);
 }
 /*
  * From the one to the other, ctrl-c does not cut the calling task's waits short, as a shield keeps
@@ -147,6 +176,8 @@ yoke_error *wait_in(list *waiters, void *data);
 /* Takes out and wakes the first; false if there was none. */
 bool wake_first(list *waiters, yoke_error *outcome);
 
+/* The run ends with `e` (ownership passes), as after the error of one of its own tasks. */
+void scheduler_fail(struct scheduler *s, yoke_error *e);
 yoke_task *task_create(struct scheduler *s, yoke_task_fn fn, void *arg, const char *name, size_t stack_bytes);
 /* A task that has not begun will begin below `top`, an address on its own stack: what lies above is kept for
  * it. */

@@ -1,0 +1,211 @@
+/*
+ * Passes: what happens between two batches. What a pass looks at costs system calls, so it looks at
+ *   timers        whenever one is set (a clock read),
+ *   descriptors   when a task waits for one, in each pass that follows one which has not looked,
+ *   posts         always: a flag in memory, for signals and other threads,
+ * which serves what is due in the second pass at the latest, and lets tasks that only pass items to each
+ * other run undisturbed.
+ */
+#include "task/pass.h"
+
+#include "base/die.h"
+#include "task/clock.h"
+#include "task/signal.h"
+#include "task/token.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+void pass_hook_set(struct scheduler *s, struct pass_hook *hook)
+{
+    if (hook->set)
+        return;
+    hook->set = true;
+    list_append(&s->pass_hooks, &hook->link);
+}
+
+void pass_hook_unset(struct pass_hook *hook)
+{
+    if (hook->set)
+        list_remove(&hook->link);
+    hook->set = false;
+}
+
+static void run_hooks(struct scheduler *s)
+{
+    list due;
+    list_init(&due);
+    list_splice(&due, &s->pass_hooks);
+    while (!list_empty(&due)) {
+        struct pass_hook *hook = container_of(list_pop(&due), struct pass_hook, link);
+        hook->set = false;
+        hook->fn(hook);
+    }
+}
+
+void pass_look(struct scheduler *s, int64_t timeout)
+{
+    s->looked = true;
+    yoke_error *e = poller_wait(&s->poller, timeout);
+    if (e) {
+        char *text = yoke_error_text(e);
+        die("the scheduler can't wait for descriptors: %s", text ? text : "");
+    }
+}
+
+static bool is_posted(struct scheduler *s)
+{
+    return atomic_load_explicit(&s->posted, memory_order_acquire);
+}
+
+void pass(struct scheduler *s)
+{
+    int saved_errno = *s->errno_at; /* of the task on whose stack this runs */
+    s->current = NULL;
+    s->passes++;
+    s->quiet_at = 0;
+    /* A message wakes the channel's task in one pass and its reader in the next: a look between the two would
+     * be a system call a message. */
+    bool looked = s->looked;
+    s->looked = false;
+    for (;;) {
+        if (!list_empty(&s->pass_hooks))
+            run_hooks(s);
+        if (!s->ready && !is_posted(s))
+            idle_wait(s);
+        else if (s->poller.waiting && !looked)
+            pass_look(s, 0);
+        if (is_posted(s)) {
+            atomic_store(&s->posted, false);
+            signal_dispatch(s);
+            token_run(s);
+        }
+        if (s->timers.count)
+            timer_fire_due(&s->timers, clock_now(s));
+        if (s->ready)
+            break;
+    }
+    *s->errno_at = saved_errno;
+}
+
+/* ---- batches that are not first in, first out ---- */
+
+static yoke_task *take_all(struct scheduler *s)
+{
+    yoke_task *first = s->ready;
+    s->ready = NULL;
+    s->ready_end = &s->ready;
+    return first;
+}
+
+/* SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014). */
+static uint64_t next_random(struct scheduler *s)
+{
+    uint64_t z = s->random += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+struct pile {
+    yoke_task *first;
+    uint64_t count;
+};
+
+/* One list of two, as cards are riffled: the next task comes from either with the probability of its share,
+ * so that all ways are equally likely. */
+static struct pile riffle(struct scheduler *s, struct pile a, struct pile b)
+{
+    struct pile both = {NULL, a.count + b.count};
+    yoke_task **end = &both.first;
+    while (a.count || b.count) {
+        struct pile *from = next_random(s) % (a.count + b.count) < a.count ? &a : &b;
+        *end = from->first;
+        end = &from->first->next_ready;
+        from->first = from->first->next_ready;
+        from->count--;
+    }
+    *end = NULL;
+    return both;
+}
+
+/* A merge sort from below that compares by dice: n log n, without memory, every order equally likely. */
+static yoke_task *shuffle(struct scheduler *s, yoke_task *first)
+{
+    struct pile piles[64] = {{NULL, 0}}; /* piles[i]: empty, or of 2^i tasks */
+    while (first) {
+        struct pile one = {first, 1};
+        first = first->next_ready;
+        size_t i = 0;
+        for (; piles[i].count; i++) {
+            one = riffle(s, piles[i], one);
+            piles[i].count = 0;
+        }
+        piles[i] = one;
+    }
+    struct pile all = {NULL, 0};
+    for (size_t i = 0; i < 64; i++)
+        if (piles[i].count)
+            all = riffle(s, all, piles[i]);
+    return all.first;
+}
+
+/* ---- long steps ---- */
+
+/*
+ * Batches are handed out one task at a time, so that the next task is asked for when a step is over: whoever
+ * does not ask for long steps to be told pays nothing for it.
+ */
+static void step_begins(struct scheduler *s, yoke_task *task)
+{
+    s->step.task = task;
+    s->step.begun = clock_real();
+}
+
+/* A debugger that stops the program makes every step long. */
+static bool is_debugged(void)
+{
+    char line[128];
+    int tracer = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "TracerPid: %d", &tracer) != 1)
+        ;
+    if (f)
+        fclose(f);
+    return tracer != 0;
+}
+
+/* The task may have ended in this step. Its stack is still as it was, since no other task has run. */
+static void step_ends(struct scheduler *s)
+{
+    yoke_task *task = s->step.task;
+    s->step.task = NULL;
+    if (!task)
+        return;
+    int64_t ns = clock_real() - s->step.begun;
+    if (ns <= s->step.bound || task->long_step_told || is_debugged())
+        return;
+    task->long_step_told = true;
+    yoke_log(YOKE_WARNING,
+             "task `%s` (spawned at %s:%d) ran for %lld ms without a checkpoint, and the others waited",
+             task->name, task->file, task->line, (long long)(ns / 1000000));
+}
+
+yoke_task *batch_arranged(struct scheduler *s)
+{
+    if (s->step.bound)
+        step_ends(s);
+    if (!s->rest) {
+        pass(s);
+        s->rest = s->random ? shuffle(s, take_all(s)) : take_all(s);
+    }
+    yoke_task *batch = s->rest;
+    if (!s->step.bound) {
+        s->rest = NULL;
+        return batch;
+    }
+    s->rest = batch->next_ready;
+    batch->next_ready = NULL;
+    step_begins(s, batch);
+    return batch;
+}

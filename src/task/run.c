@@ -1,0 +1,244 @@
+/*
+ * A run's beginning and its end. The order of the end: the main task's error is kept, the run's own tasks are
+ * cancelled and joined, posts that were accepted run, and then all that the run held goes back.
+ */
+#include "base/die.h"
+#include "base/error.h"
+#include "task/clock.h"
+#include "task/sanitizer.h"
+#include "task/signal.h"
+#include "task/token.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+
+enum { DEFAULT_BUDGET = 128 };
+#define DEFAULT_TASK_BYTES ((size_t)64 << 10)
+#define DEFAULT_MAIN_BYTES ((size_t)8 << 20)
+#ifdef YOKE_ASAN
+enum { STACK_FACTOR = 4 }; /* red zones */
+#else
+enum { STACK_FACTOR = 1 };
+#endif
+
+/* Ctrl-c is the main task's. */
+static void interrupted(void *arg, unsigned count)
+{
+    struct scheduler *s = arg;
+    if (!s->main_task) {
+        s->late_interrupts += count;
+        return;
+    }
+    if (s->main_task->holds) {
+        s->main_task->held_interrupts += count;
+        return;
+    }
+    s->main_task->interrupts += count;
+    task_deliver(s->main_task);
+}
+
+struct run {
+    yoke_task_fn main_fn;
+    void *arg;
+    size_t main_bytes;
+    yoke_error *result;
+};
+
+/* The main task's own last words, so that its error is returned by yoke_run as it is, and not in a group. */
+static yoke_error *run_main(void *arg)
+{
+    struct run *run = arg;
+    run->result = run->main_fn(run->arg);
+    yoke_task *task = task_here();
+    task->scheduler->late_interrupts += task->interrupts;
+    return NULL;
+}
+
+void scheduler_fail(struct scheduler *s, yoke_error *e)
+{
+    yoke_error *reason =
+        s->failure ? NULL : error_make_cancelled("cancelled: the run failed: %s", yoke_error_message(e));
+    s->failure = yoke_error_join(s->failure, e);
+    if (s->system)
+        scope_cancel_with(&s->system->scope, reason);
+    else
+        yoke_error_free(reason);
+}
+
+/* Outside of any task, as posts run always. */
+static void run_last_posts(struct scheduler *s)
+{
+    yoke_task *task = s->current;
+    int saved_errno = errno;
+    s->current = NULL;
+    token_close(s);
+    s->current = task;
+    errno = saved_errno;
+}
+
+/*
+ * The first task of a run. The run's own tasks live in its nursery; the main task in one inside, so that they
+ * outlive it.
+ */
+static yoke_error *run_init(void *arg)
+{
+    struct run *run = arg;
+    struct scheduler *s = scheduler_here;
+    yoke_nursery system, inner;
+    YOKE_TRY(yoke_nursery_open(&system));
+    s->system = &system;
+    yoke_error *e = yoke_nursery_open(&inner);
+    if (!e) {
+        yoke_task *main_task = task_create(s, run_main, run, "main", run->main_bytes);
+        if (main_task) {
+            main_task->is_main = true;
+            s->main_task = main_task;
+            task_begin(main_task, &inner);
+        } else {
+            e = yoke_raise(&YOKE_NO_MEMORY, "the main task's stack of %zu bytes", run->main_bytes);
+        }
+        e = yoke_nursery_close_flat(&inner, e);
+    }
+    yoke_nursery_cancel(&system, "the main task has ended");
+    yoke_error *system_error = yoke_nursery_close(&system, NULL);
+    s->system = NULL;
+    run_last_posts(s);
+    run->result = yoke_error_join(run->result, e);
+    system_error = yoke_error_join(system_error, s->failure);
+    if (system_error || s->deadlock) {
+        /* The Cancelled that they sent through the main task ends here. */
+        yoke_error *caused;
+        yoke_error_split(&run->result, &YOKE_CANCELLED, &caused);
+        yoke_error_free(caused);
+        if (system_error)
+            system_error = yoke_wrap(system_error, &YOKE_INTERNAL, "a task of the runtime failed");
+        run->result = yoke_error_join(yoke_error_join(s->deadlock, run->result), system_error);
+    } else if (yoke_error_is_cancelled(run->result)) {
+        run->result = yoke_wrap(run->result, &YOKE_INTERNAL,
+                                "the main task returned a Cancelled that none of its scopes had caused");
+    }
+    return NULL;
+}
+
+/* A ctrl-c that no checkpoint has told: the run was interrupted all the same. */
+static yoke_error *tell_late_interrupts(struct scheduler *s, yoke_error *e)
+{
+    if (!s->late_interrupts || yoke_error_find(e, &YOKE_INTERRUPTED))
+        return e;
+    if (e)
+        return yoke_wrap(e, &YOKE_INTERRUPTED, "interrupted by ctrl-c");
+    return yoke_raise(&YOKE_INTERRUPTED, "interrupted by ctrl-c");
+}
+
+static yoke_error *check_stack(const char *field, size_t bytes)
+{
+    if (bytes && (bytes < STACK_MIN_BYTES || bytes > STACK_MAX_BYTES))
+        return yoke_raise(&YOKE_USAGE, "%s is %zu: a stack has 16 KiB to 1 GiB", field, bytes);
+    return NULL;
+}
+
+static yoke_error *check_options(const yoke_run_options *o)
+{
+    YOKE_TRY(check_stack("stack_bytes", o->stack_bytes));
+    YOKE_TRY(check_stack("main_stack_bytes", o->main_stack_bytes));
+    if (o->budget > INT_MAX)
+        return yoke_raise(&YOKE_USAGE, "budget is %u: it is positive", o->budget);
+    if (o->long_step < 0)
+        return yoke_raise(&YOKE_USAGE, "long_step is %lld ns: it is positive", (long long)o->long_step);
+    const yoke_clock_ops *ops = o->clock ? o->clock->ops : NULL;
+    if (o->clock && (!ops || !ops->now || !ops->real_until || (ops->jump_threshold && !ops->jump_to)))
+        return yoke_raise(&YOKE_USAGE, "clock has not all of its functions: it was not initialised");
+    return NULL;
+}
+
+/* A number in the environment, for what can be set for any program; 0 without one. */
+static uint64_t from_environment(const char *name)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 0) : 0;
+}
+
+static void take_options(struct scheduler *s, const yoke_run_options *o)
+{
+    s->budget = o->budget ? o->budget : DEFAULT_BUDGET;
+    s->task_bytes = o->stack_bytes ? o->stack_bytes : DEFAULT_TASK_BYTES * STACK_FACTOR;
+    s->clock = o->clock;
+    s->may_deadlock = o->may_deadlock;
+    s->random = o->seed ? o->seed : from_environment("YOKE_SEED");
+    if (s->random == YOKE_IN_ORDER)
+        s->random = 0;
+    s->chance = s->random; /* what is chosen by chance comes from the seed too */
+    s->step.bound = o->long_step;
+    if (!s->step.bound)
+        s->step.bound = YOKE_MS(from_environment("YOKE_LONG_STEP_MS"));
+    s->arranged = s->random || s->step.bound;
+}
+
+static const char *identity_task(void *arg)
+{
+    struct scheduler *s = arg;
+    return s->current ? s->current->name : "";
+}
+
+static const char *identity_actor(void *arg)
+{
+    const struct error_identity *outer = ((struct scheduler *)arg)->outer_identity;
+    return outer && outer->actor ? outer->actor(outer->arg) : "";
+}
+
+yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *options)
+{
+    static const yoke_run_options defaults;
+    const yoke_run_options *o = options ? options : &defaults;
+    if (scheduler_here)
+        return yoke_raise(&YOKE_USAGE, "yoke_run inside of yoke_run: task `%s` runs already",
+                          scheduler_here->current ? scheduler_here->current->name : "");
+    if (!main_fn)
+        return yoke_raise(&YOKE_USAGE, "yoke_run: no function");
+    YOKE_TRY(check_options(o));
+
+    struct scheduler s = {.errno_at = &errno};
+    take_options(&s, o);
+    s.ready_end = &s.ready;
+    list_init(&s.pass_hooks);
+    list_init(&s.idlers);
+    struct run run = {.main_fn = main_fn,
+                      .arg = arg,
+                      .main_bytes =
+                          o->main_stack_bytes ? o->main_stack_bytes : DEFAULT_MAIN_BYTES * STACK_FACTOR};
+    YOKE_TRY(poller_open(&s.poller));
+    scheduler_here = &s;
+    struct error_identity identity = {.actor = identity_actor, .task = identity_task, .arg = &s};
+    s.outer_identity = error_identity_set(&identity);
+    yoke_error *e = o->ignore_interrupt ? NULL : signal_watch(&s, SIGINT, false, interrupted, &s, NULL);
+    yoke_scope outermost;
+    scope_init_outermost(&outermost);
+    yoke_task *first = e ? NULL : task_create(&s, run_init, &run, "init", s.task_bytes);
+    if (!e && !first)
+        e = yoke_raise(&YOKE_NO_MEMORY, "the first task's stack");
+    if (first) {
+        s.first = first;
+        first->scope = &outermost;
+        list_append(&outermost.tasks, &first->in_scope);
+        first->state = TASK_READY;
+        s.current = first;
+        s.host_sanitizer = sanitizer_own_fiber();
+        void *fake = NULL;
+        sanitizer_leave(&fake, first->block, (size_t)((char *)first - (char *)first->block),
+                        first->sanitizer);
+        switch_stack(&s.host, &first->context);
+        sanitizer_arrive(fake, NULL, NULL);
+        sanitizer_fiber_free(first->sanitizer);
+        stack_give(&s.stacks, first->block, first->block_bytes);
+    }
+    if (!o->ignore_interrupt)
+        s.late_interrupts += signal_unwatch(&s, SIGINT);
+    scheduler_here = NULL;
+    error_identity_set(s.outer_identity);
+    stack_pool_free(&s.stacks);
+    timer_heap_free(&s.timers);
+    poller_close(&s.poller);
+    return tell_late_interrupts(&s, e ? e : run.result);
+}
