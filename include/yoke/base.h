@@ -135,8 +135,9 @@ YOKE_MUST_USE yoke_error *yoke_wrap_at(const char *file, int line, const char *f
 /* Notes one hop on the error's way up (32 at most: the first ones and the last are kept); returns `e`. NULL
  * passes. */
 yoke_error *yoke_error_trace(yoke_error *e, const char *file, int line, const char *function);
-/* Adds a line that is printed under the error. Static errors take none. */
-void yoke_error_note(yoke_error *e, const char *fmt, ...) YOKE_PRINTF(2, 3);
+/* Adds a line that is printed under the error. False: not kept; static errors take none, nor is there one
+ * without memory. */
+bool yoke_error_note(yoke_error *e, const char *fmt, ...) YOKE_PRINTF(2, 3);
 
 /*
  * A group of what is in `members[0..count)`; NULLs are left out, ownership of the others passes. NULL if
@@ -145,7 +146,8 @@ void yoke_error_note(yoke_error *e, const char *fmt, ...) YOKE_PRINTF(2, 3);
  */
 YOKE_MUST_USE yoke_error *yoke_error_group(yoke_error **members, size_t count, const char *message);
 YOKE_MUST_USE yoke_error *yoke_error_join(yoke_error *first, yoke_error *second);
-/* A group of one becomes its member, at every depth; larger groups stay. Consumes e, returns what remains. */
+/* A group of one becomes its member, at every depth; larger groups stay. A cause of a group that goes is kept
+ * as a note of its member. Consumes e, returns what remains. */
 YOKE_MUST_USE yoke_error *yoke_error_collapse(yoke_error *e);
 /*
  * Takes out of `*e` every leaf of `kind` (or of a kind below it), at any depth of groups; causes are not
@@ -153,6 +155,10 @@ YOKE_MUST_USE yoke_error *yoke_error_collapse(yoke_error *e);
  * empty is NULL.
  */
 void yoke_error_split(yoke_error **e, const yoke_error_kind *kind, yoke_error **taken);
+/* The same with the leaves that `takes(leaf, arg)` is true for; it is asked once or twice for each, and must
+ * answer alike. */
+void yoke_error_split_by(yoke_error **e, bool (*takes)(const yoke_error *leaf, void *arg), void *arg,
+                         yoke_error **taken);
 
 /* Is `e` of this kind or of one below it? NULL is of none. Groups are not searched. */
 bool yoke_error_is(const yoke_error *e, const yoke_error_kind *kind);
@@ -160,6 +166,9 @@ bool yoke_error_is(const yoke_error *e, const yoke_error_kind *kind);
 const yoke_error *yoke_error_find(const yoke_error *e, const yoke_error_kind *kind);
 /* True if e is kind YOKE_CANCELLED or a group, however nested, of nothing else. False for NULL. */
 bool yoke_error_is_cancelled(const yoke_error *e);
+/* True if every leaf of e, at any depth of groups, is of one of these kinds (or of one below). False for
+ * NULL. */
+bool yoke_error_is_only(const yoke_error *e, const yoke_error_kind *const kinds[], size_t count);
 
 /* Views into e; valid as long as e. None is NULL but where it says so. */
 const yoke_error_kind *yoke_error_kind_of(const yoke_error *e);
@@ -176,18 +185,30 @@ const yoke_error *yoke_error_member(const yoke_error *e, size_t i);
 
 /* An equal error that is freed on its own (shared inside; adding a note to one of them shows in both). */
 YOKE_MUST_USE yoke_error *yoke_error_dup(const yoke_error *e);
-/* NULL and static errors are fine. */
+/*
+ * NULL and static errors are fine. With YOKE_CHECK_ERRORS=1 in the environment the last 1024 freed errors are
+ * kept for a while, and freeing or using one of them again ends the program with the place that freed it
+ * first; places are known where NDEBUG is not defined.
+ */
 void yoke_error_free(yoke_error *e);
+void yoke_error_free_at(const char *file, int line, yoke_error *e);
+#ifndef NDEBUG
+#define yoke_error_free(e) yoke_error_free_at(__FILE__, __LINE__, (e))
+#endif
 
 /*
  * Draws the tree of e for a person, in the form that docs/errors.md shows: kind and message, place, trace,
- * notes, backtrace, members, cause. Control characters and broken UTF-8 are printed escaped, messages over 64
+ * notes, backtrace, members, cause. Equal members that follow each other are printed once, with their number.
+ * Control characters and broken UTF-8 are printed escaped, messages over 64
  * KiB are cut in their middle. Colours only if `f` is a terminal and NO_COLOR is not set. NULL prints "no
  * error".
  */
 void yoke_error_print(FILE *f, const yoke_error *e);
 /* The same text without colours; to be freed with free(). NULL without memory. */
 char *yoke_error_text(const yoke_error *e);
+/* All of e as one line of JSON (docs/errors.md), "null" for NULL; to be freed with free(). NULL without
+ * memory. */
+char *yoke_error_json(const yoke_error *e);
 
 /* ---- log ---------------------------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
  * Errors: making them, what hangs on them, and their end. Nothing here can fail: what finds no memory falls
  * back to the static error, or, where other errors would be lost by that, to a small reserve.
  */
+#include "base/die.h"
 #include "base/error_body.h"
 #include "base/memory.h"
 
@@ -57,6 +58,25 @@ static void spare_give(void *part)
 {
     size_t i = (size_t)((char *)part - (char *)spares) / sizeof *spares;
     atomic_fetch_sub(&spares[i].parts, 1);
+}
+
+/* ---- what could not be raised ---- */
+
+static _Thread_local char unraised[160] __attribute__((tls_model("initial-exec")));
+
+const char *error_unraised(void)
+{
+    return unraised;
+}
+
+static yoke_error *unraised_error(const yoke_error_kind *kind, const char *fmt, va_list args)
+    __attribute__((format(printf, 2, 0), cold));
+static yoke_error *unraised_error(const yoke_error_kind *kind, const char *fmt, va_list args)
+{
+    int n = snprintf(unraised, sizeof unraised, "[%s] ", kind ? kind->name : "?");
+    if (n > 0 && (size_t)n < sizeof unraised)
+        vsnprintf(unraised + n, sizeof unraised - (size_t)n, fmt, args);
+    return error_no_memory;
 }
 
 /* ---- who speaks ---- */
@@ -230,11 +250,15 @@ yoke_error *yoke_raise_at(const char *file, int line, const char *function, cons
 {
     KEEP_ERRNO;
     struct place place = place_here(file, line, function);
-    va_list args;
+    va_list args, again;
     va_start(args, fmt);
+    va_copy(again, args);
     yoke_error *e = raise_new(&place, kind, fmt, args);
+    if (!e)
+        e = unraised_error(kind, fmt, again);
+    va_end(again);
     va_end(args);
-    return e ? e : error_no_memory;
+    return e;
 }
 
 static const yoke_error_kind *kind_of_errno(int number)
@@ -276,13 +300,16 @@ yoke_error *yoke_raise_errno_at(const char *file, int line, const char *function
     errno = number; /* %m is the one spelling of strerror that is the same and safe with threads in every C
                        library */
     snprintf(tail, sizeof tail, ": %m");
-    va_list args;
+    va_list args, again;
     va_start(args, fmt);
+    va_copy(again, args);
     yoke_error *e = error_new(kind_of_errno(number), &place, tail, fmt, args);
+    if (e)
+        e->head->number = number;
+    else
+        e = unraised_error(kind_of_errno(number), fmt, again);
+    va_end(again);
     va_end(args);
-    if (!e)
-        return error_no_memory;
-    e->head->number = number;
     return e;
 }
 
@@ -312,6 +339,7 @@ yoke_error *yoke_wrap_at(const char *file, int line, const char *function, yoke_
                          const yoke_error_kind *kind, const char *fmt, ...)
 {
     KEEP_ERRNO;
+    error_check(cause, "yoke_wrap");
     struct place place = place_here(file, line, function);
     va_list args, again;
     va_start(args, fmt);
@@ -457,6 +485,7 @@ yoke_error *yoke_error_trace(yoke_error *e, const char *file, int line, const ch
 {
     if (!e || e->is_static)
         return e;
+    error_check(e, "YOKE_TRY");
     KEEP_ERRNO;
     struct head *h = e->head;
     bool to_list = atomic_fetch_add(&h->hops_seen, 1) < HOPS_MAX - 1;
@@ -474,10 +503,11 @@ yoke_error *yoke_error_trace(yoke_error *e, const char *file, int line, const ch
     return e;
 }
 
-void yoke_error_note(yoke_error *e, const char *fmt, ...)
+bool yoke_error_note(yoke_error *e, const char *fmt, ...)
 {
     if (!e || e->is_static)
-        return;
+        return false;
+    error_check(e, "yoke_error_note");
     KEEP_ERRNO;
     va_list args, again;
     va_start(args, fmt);
@@ -491,6 +521,7 @@ void yoke_error_note(yoke_error *e, const char *fmt, ...)
     }
     va_end(again);
     va_end(args);
+    return note != NULL;
 }
 
 /* ---- looking at what hangs on an error ---- */
@@ -600,6 +631,7 @@ const char *error_backtrace(const yoke_error *e)
 
 yoke_error *yoke_error_dup(const yoke_error *e)
 {
+    error_check(e, "yoke_error_dup");
     yoke_error *same =
         (yoke_error *)(uintptr_t)e; /* shared inside: an equal error is the same one, counted once more */
     if (same && !same->is_static)
@@ -607,17 +639,61 @@ yoke_error *yoke_error_dup(const yoke_error *e)
     return same;
 }
 
-/* Gives up one hold; puts what has none left on the list, which stands for the stack that recursion would
- * need. */
-static void let_go(yoke_error *e, yoke_error **doomed)
+/* Whose error is over, and where. */
+struct end {
+    const char *file;
+    int line;
+    yoke_error *doomed;
+};
+
+/*
+ * Freed errors that are kept, so that their count says that they are freed; the oldest make room for the
+ * next. Off unless the environment asks for it.
+ */
+#define KEPT 1024
+static bool keeps_freed;
+static _Atomic(yoke_error *) kept[KEPT];
+static atomic_size_t kept_next;
+static struct head freed_head = {
+    .kind = &YOKE_INTERNAL, .message = "an error that was freed before", .place = {"", "", "", "", 0}};
+
+__attribute__((constructor(150))) static void look_at_environment(void)
 {
-    if (!e || e->is_static || atomic_fetch_sub_explicit(&e->count, 1, memory_order_acq_rel) != 1)
-        return;
-    e->next_doomed = *doomed;
-    *doomed = e;
+    const char *asked = getenv("YOKE_CHECK_ERRORS");
+    keeps_freed = asked && *asked && strcmp(asked, "0") != 0;
 }
 
-static void head_free(struct head *h, yoke_error **doomed)
+static void keep_freed(yoke_error *e, const struct end *end)
+{
+    e->members = e->pair;
+    e->member_count = 0;
+    e->head = &freed_head;
+    e->freed_file = end->file;
+    e->freed_line = end->line;
+    yoke_error *oldest = atomic_exchange(&kept[atomic_fetch_add(&kept_next, 1) % KEPT], e);
+    memory_free(oldest);
+}
+
+void error_misused(const yoke_error *e, const char *call)
+{
+    die("%s: the error %p was freed before, at %s:%d", call, (const void *)e,
+        e->freed_file ? e->freed_file : "an unknown place", e->freed_line);
+}
+
+/* Gives up one hold; puts what has none left on the list, which stands for the stack that recursion would
+ * need. */
+static void let_go(yoke_error *e, struct end *end)
+{
+    if (!e || e->is_static)
+        return;
+    error_check(e, "yoke_error_free");
+    if (atomic_fetch_sub_explicit(&e->count, 1, memory_order_acq_rel) != 1)
+        return;
+    e->next_doomed = end->doomed;
+    end->doomed = e;
+}
+
+static void head_free(struct head *h, struct end *end)
 {
     if (atomic_fetch_sub_explicit(&h->count, 1, memory_order_acq_rel) != 1)
         return;
@@ -629,36 +705,43 @@ static void head_free(struct head *h, yoke_error **doomed)
     memory_free(atomic_load(&h->last_hop));
     memory_free(h->place_text);
     memory_free(h->backtrace);
-    let_go(h->cause, doomed);
+    let_go(h->cause, end);
     if (h->spare)
         spare_give(h);
     else
         memory_free(h);
 }
 
-static void shape_free(yoke_error *e, yoke_error **doomed)
+static void shape_free(yoke_error *e, struct end *end)
 {
     for (size_t i = 0; i < e->member_count; i++)
-        let_go(e->members[i], doomed);
+        let_go(e->members[i], end);
     if (e->members != e->pair)
         memory_free(e->members);
-    head_free(e->head, doomed);
+    head_free(e->head, end);
     if (e->spare)
         spare_give(e);
+    else if (__builtin_expect(keeps_freed, 0))
+        keep_freed(e, end);
     else
         memory_free(e);
 }
 
-void yoke_error_free(yoke_error *e)
+void yoke_error_free_at(const char *file, int line, yoke_error *e)
 {
     KEEP_ERRNO;
-    yoke_error *doomed = NULL;
-    let_go(e, &doomed);
-    while (doomed) {
-        yoke_error *next = doomed;
-        doomed = next->next_doomed;
-        shape_free(next, &doomed);
+    struct end end = {.file = file, .line = line};
+    let_go(e, &end);
+    while (end.doomed) {
+        yoke_error *next = end.doomed;
+        end.doomed = next->next_doomed;
+        shape_free(next, &end);
     }
+}
+
+void(yoke_error_free)(yoke_error *e)
+{
+    yoke_error_free_at(NULL, 0, e);
 }
 
 /* ---- views ---- */
@@ -675,51 +758,61 @@ bool yoke_error_is_cancelled(const yoke_error *e)
 
 const yoke_error_kind *yoke_error_kind_of(const yoke_error *e)
 {
+    error_check(e, "yoke_error_kind_of");
     return e->head->kind;
 }
 
 const char *yoke_error_message(const yoke_error *e)
 {
+    error_check(e, "yoke_error_message");
     return e->head->message;
 }
 
 const char *yoke_error_file(const yoke_error *e)
 {
+    error_check(e, "yoke_error_file");
     return e->head->place.file;
 }
 
 int yoke_error_line(const yoke_error *e)
 {
+    error_check(e, "yoke_error_line");
     return e->head->place.line;
 }
 
 const char *yoke_error_function(const yoke_error *e)
 {
+    error_check(e, "yoke_error_function");
     return e->head->place.function;
 }
 
 const char *yoke_error_actor(const yoke_error *e)
 {
+    error_check(e, "yoke_error_actor");
     return e->head->place.actor;
 }
 
 const char *yoke_error_task(const yoke_error *e)
 {
+    error_check(e, "yoke_error_task");
     return e->head->place.task;
 }
 
 int yoke_error_errno(const yoke_error *e)
 {
+    error_check(e, "yoke_error_errno");
     return e->head->number;
 }
 
 const yoke_error *yoke_error_cause(const yoke_error *e)
 {
+    error_check(e, "yoke_error_cause");
     return e->head->cause;
 }
 
 size_t yoke_error_count(const yoke_error *e)
 {
+    error_check(e, "yoke_error_count");
     return e->member_count;
 }
 

@@ -38,27 +38,6 @@ void error_set_errno(yoke_error *e, int number);
 /* A backtrace text of several lines, printed under the error. Copied. */
 void error_set_backtrace(yoke_error *e, const char *text); /* NULL takes it away */
 const char *error_backtrace(const yoke_error *e);          /* or NULL */
-/*
- * The members of a group are handed to the caller one by one, in a loop with i = 0, 1, ... up to the first
- * NULL, which frees the group. A plain error hands out itself, once.
- */
-yoke_error *error_take_member(yoke_error *group, size_t i);
-/*
- * Takes the first leaf off the tree of groups at `*e`; NULL when there is none left, and `*e` is NULL then.
- * In between `*e` is good for nothing but further calls and yoke_error_free. Without memory a group that is
- * shared comes as a whole.
- */
-yoke_error *error_take_leaf(yoke_error **e);
-
-/*
- * As yoke_error_split, with the leaves that `takes(leaf, arg)` is true for; it is asked once or twice for
- * each, and must answer alike.
- */
-struct error_choice {
-    bool (*takes)(const yoke_error *leaf, void *arg);
-    void *arg;
-};
-void error_split_by(yoke_error **e, const struct error_choice *choice, yoke_error **taken);
 
 /* What hangs on an error, by its number from 0 on: a note, or NULL behind the last; a hop of its trace, or
  * false. Views. */

@@ -72,12 +72,29 @@ struct yoke_error {
     bool joined;         /* a group that yoke_error_join made and may extend */
     bool only_cancelled; /* yoke_error_is_cancelled: kept, since it is asked often and the tree may be deep */
     unsigned depth;      /* 1, or one more than the deepest of members and cause */
+    int freed_line;
     struct head *head;
     yoke_error **members; /* `pair` while two are enough */
     size_t member_count, member_capacity;
     yoke_error *pair[2];
-    yoke_error *next_doomed;
+    union {
+        yoke_error *next_doomed;
+        const char *freed_file; /* of one that is kept after its end, count 0; NULL: not known */
+    };
 };
+
+/* Ends the program: `e`, given to `call`, was freed before. */
+void error_misused(const yoke_error *e, const char *call) __attribute__((noreturn, cold));
+
+/* Where an error is given to a call. Free of charge but for freed ones that are kept (YOKE_CHECK_ERRORS). */
+static inline void error_check(const yoke_error *e, const char *call)
+{
+    if (__builtin_expect(e && !atomic_load_explicit(&e->count, memory_order_relaxed) && !e->is_static, 0))
+        error_misused(e, call);
+}
+
+/* What the last error on this thread would have said that there was no memory for; "" for none. */
+const char *error_unraised(void);
 
 /* No function of base.h changes errno: stands first in those that could. */
 #define KEEP_ERRNO const int kept_errno __attribute__((cleanup(errno_restore), unused)) = errno

@@ -128,6 +128,8 @@ static yoke_error *joined_group(const yoke_error *first, const yoke_error *secon
 
 yoke_error *yoke_error_join(yoke_error *first, yoke_error *second)
 {
+    error_check(first, "yoke_error_join");
+    error_check(second, "yoke_error_join");
     if (!first || !second)
         return first ? first : second;
     KEEP_ERRNO;
@@ -159,8 +161,10 @@ yoke_error *yoke_error_group(yoke_error **members, size_t count, const char *mes
 {
     KEEP_ERRNO;
     size_t some = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        error_check(members[i], "yoke_error_group");
         some += members[i] != NULL;
+    }
     if (!some)
         return NULL;
     yoke_error *group = error_new_group(message ? message : JOINED, message != NULL);
@@ -175,70 +179,13 @@ yoke_error *yoke_error_group(yoke_error **members, size_t count, const char *mes
     return group;
 }
 
-yoke_error *error_take_member(yoke_error *group, size_t i)
-{
-    if (!group)
-        return NULL;
-    if (i < group->member_count)
-        return yoke_error_dup(group->members[i]);
-    if (!group->member_count && i == 0)
-        return yoke_error_dup(group);
-    yoke_error_free(group);
-    return NULL;
-}
-
-/* Makes the group at `*at` one that only the caller holds; false without memory. */
-static bool make_sole(yoke_error **at)
-{
-    if (error_sole(*at))
-        return true;
-    yoke_error *copy = error_new_like(*at);
-    if (!copy || !error_reserve(copy, (*at)->member_count)) {
-        yoke_error_free(copy);
-        return false;
-    }
-    for (size_t i = 0; i < (*at)->member_count; i++)
-        error_add(copy, yoke_error_dup((*at)->members[i]));
-    yoke_error_free(*at);
-    *at = copy;
-    return true;
-}
-
-/* A group of one gives its place to its member, so that none is ever left empty. */
-static void take_its_place(yoke_error **at)
-{
-    yoke_error *member = yoke_error_dup((*at)->members[0]);
-    yoke_error_free(*at);
-    *at = member;
-}
-
-yoke_error *error_take_leaf(yoke_error **e)
-{
-    if (!*e)
-        return NULL;
-    KEEP_ERRNO;
-    yoke_error *group = NULL, **at = e;
-    while ((*at)->member_count) {
-        if ((*at)->member_count == 1) {
-            take_its_place(at);
-            continue;
-        }
-        if (!make_sole(at))
-            break;
-        group = *at;
-        at = &group->members[0];
-    }
-    yoke_error *leaf = *at;
-    if (!group) {
-        *e = NULL;
-        return leaf;
-    }
-    group->member_count--;
-    memmove(group->members, group->members + 1, group->member_count * sizeof *group->members);
-    return leaf;
-}
-
 /* ---- rebuilding ---- */
+
+/* Which leaves a split takes. */
+struct choice {
+    bool (*takes)(const yoke_error *leaf, void *arg);
+    void *arg;
+};
 
 /*
  * Split and collapse build new groups beside the old ones, from the leaves up, and give up the old tree only
@@ -251,7 +198,7 @@ struct rebuilt {
 };
 
 struct rebuild {
-    const struct error_choice *choice; /* which leaves are taken; NULL: collapse */
+    const struct choice *choice; /* which leaves are taken; NULL: collapse */
     size_t depth;
     struct rebuilt *frames;
 };
@@ -278,6 +225,22 @@ static bool same_members(const yoke_error *a, const yoke_error *b)
            memcmp(a->members, b->members, a->member_count * sizeof *a->members) == 0;
 }
 
+/* A group that goes leaves what it knew of its cause. */
+static void note_cause(yoke_error *member, const yoke_error *group)
+{
+    const yoke_error *cause = group->head->cause;
+    if (cause)
+        yoke_error_note(member, "the group that it was in was caused by: %s [%s]", cause->head->message,
+                        cause->head->kind->name);
+}
+
+static yoke_error *unwrapped(const yoke_error *group)
+{
+    yoke_error *member = yoke_error_dup(group->members[0]);
+    note_cause(member, group);
+    return member;
+}
+
 /* What becomes of a half that is complete; consumes it. */
 static yoke_error *settled(const struct rebuild *r, const yoke_error *group, yoke_error *half)
 {
@@ -287,7 +250,7 @@ static yoke_error *settled(const struct rebuild *r, const yoke_error *group, yok
     if (!half->member_count)
         result = NULL;
     else if (!r->choice && half->member_count == 1)
-        result = yoke_error_dup(half->members[0]);
+        result = unwrapped(half);
     else if (same_members(half, group))
         result = yoke_error_dup(group);
     if (result != half)
@@ -334,7 +297,7 @@ static bool run_rebuild(struct rebuild *r, const yoke_error *root, yoke_error *o
 }
 
 /* The same for a tree of any depth. */
-static bool rebuild(const yoke_error *root, const struct error_choice *choice, yoke_error *out[2])
+static bool rebuild(const yoke_error *root, const struct choice *choice, yoke_error *out[2])
 {
     struct rebuilt own[WALK_LEVELS];
     struct rebuild r = {.choice = choice, .frames = own};
@@ -369,7 +332,7 @@ yoke_error *yoke_error_collapse(yoke_error *e)
     KEEP_ERRNO;
     /* The usual case, at no cost: one around one. */
     while (e->member_count == 1) {
-        yoke_error *member = yoke_error_dup(e->members[0]);
+        yoke_error *member = unwrapped(e);
         yoke_error_free(e);
         e = member;
     }
@@ -387,7 +350,7 @@ struct leaves {
 };
 
 /* False if the tree was too deep to look at all of it. */
-static bool look_at_leaves(const yoke_error *e, const struct error_choice *choice, struct leaves *leaves)
+static bool look_at_leaves(const yoke_error *e, const struct choice *choice, struct leaves *leaves)
 {
     *leaves = (struct leaves){false, false};
     struct walk w;
@@ -403,7 +366,7 @@ static bool look_at_leaves(const yoke_error *e, const struct error_choice *choic
     return !w.incomplete;
 }
 
-void error_split_by(yoke_error **e, const struct error_choice *choice, yoke_error **taken)
+static void split_by(yoke_error **e, const struct choice *choice, yoke_error **taken)
 {
     *taken = NULL;
     if (!*e)
@@ -425,6 +388,12 @@ void error_split_by(yoke_error **e, const struct error_choice *choice, yoke_erro
     *taken = out[1];
 }
 
+void yoke_error_split_by(yoke_error **e, bool (*takes)(const yoke_error *leaf, void *arg), void *arg,
+                         yoke_error **taken)
+{
+    split_by(e, &(struct choice){takes, arg}, taken);
+}
+
 static bool is_of_kind(const yoke_error *leaf, void *kind)
 {
     return yoke_error_is(leaf, kind);
@@ -437,5 +406,32 @@ void yoke_error_split(yoke_error **e, const yoke_error_kind *kind, yoke_error **
         *e = NULL;
         return;
     }
-    error_split_by(e, &(struct error_choice){is_of_kind, (void *)kind}, taken);
+    split_by(e, &(struct choice){is_of_kind, (void *)kind}, taken);
+}
+
+/* ---- all of some kinds ---- */
+
+struct kinds {
+    const yoke_error_kind *const *list;
+    size_t count;
+};
+
+static bool is_one_of(const yoke_error *leaf, void *arg)
+{
+    const struct kinds *kinds = arg;
+    for (size_t i = 0; i < kinds->count; i++) {
+        if (yoke_error_is(leaf, kinds->list[i]))
+            return true;
+    }
+    return false;
+}
+
+bool yoke_error_is_only(const yoke_error *e, const yoke_error_kind *const kinds[], size_t count)
+{
+    if (!e)
+        return false;
+    KEEP_ERRNO;
+    struct kinds wanted = {kinds, count};
+    struct leaves leaves;
+    return look_at_leaves(e, &(struct choice){is_one_of, &wanted}, &leaves) && !leaves.some_others;
 }

@@ -253,6 +253,8 @@ static void print_title(struct printer *p, const struct head *h)
 static void print_head(struct printer *p, const struct head *h)
 {
     print_title(p, h);
+    if (h == error_no_memory->head && *error_unraised())
+        put_lines(p, "note: ", error_unraised());
     print_place(p, &h->place);
     print_trace(p, h);
     for (struct link *l = chain_first(&h->notes); l; l = link_next(l))
@@ -266,10 +268,61 @@ static void print_head(struct printer *p, const struct head *h)
         put_lines(p, "  ", h->backtrace);
 }
 
-/* The next member of the innermost error: a level of its own. */
+static bool same_notes(const struct chain *a, const struct chain *b)
+{
+    struct link *x = chain_first(a), *y = chain_first(b);
+    for (; x && y && !strcmp(((struct note *)x)->text, ((struct note *)y)->text); y = link_next(y))
+        x = link_next(x);
+    return !x && !y;
+}
+
+static bool same_hops(const struct head *a, const struct head *b)
+{
+    if (atomic_load(&a->hops_seen) != atomic_load(&b->hops_seen) || atomic_load(&a->last_hop) ||
+        atomic_load(&b->last_hop))
+        return false;
+    struct link *x = chain_first(&a->hops), *y = chain_first(&b->hops);
+    for (; x && y; x = link_next(x), y = link_next(y)) {
+        const struct hop *h = (const struct hop *)x, *k = (const struct hop *)y;
+        if (h->line != k->line || strcmp(h->file, k->file) || strcmp(h->function, k->function))
+            return false;
+    }
+    return !x && !y;
+}
+
+static bool same_place(const struct place *a, const struct place *b)
+{
+    return a->line == b->line && !strcmp(a->file, b->file) && !strcmp(a->function, b->function) &&
+           !strcmp(a->actor, b->actor) && !strcmp(a->task, b->task);
+}
+
+/* Would both be printed alike? Causes are compared so far, details and backtraces not at all. */
+static bool same(const yoke_error *a, const yoke_error *b)
+{
+    enum { CAUSES_COMPARED = 8 };
+    for (int i = 0; a != b; i++) {
+        if (!a || !b || a->member_count || b->member_count || i == CAUSES_COMPARED)
+            return false;
+        const struct head *h = a->head, *k = b->head;
+        if (h == k)
+            return true;
+        if (h->kind != k->kind || strcmp(h->message, k->message) || !same_place(&h->place, &k->place) ||
+            !same_hops(h, k) || !same_notes(&h->notes, &k->notes) || chain_first(&h->details) ||
+            chain_first(&k->details) || h->backtrace || k->backtrace)
+            return false;
+        a = h->cause;
+        b = k->cause;
+    }
+    return true;
+}
+
+/* The next member of the innermost error, and those like it: a level of its own. */
 static void print_member(struct printer *p, struct level *top)
 {
     const yoke_error *member = top->e->members[top->next++];
+    size_t times = 1;
+    for (; top->next < top->e->member_count && same(member, top->e->members[top->next]); top->next++)
+        times++;
     bool last = top->next == top->e->member_count;
     begin(p);
     if (p->depth == LEVELS) {
@@ -278,6 +331,10 @@ static void print_member(struct printer *p, struct level *top)
         return;
     }
     put_text(p, last ? "└─ " : "├─ ");
+    if (times > 1) {
+        put_number(p, times);
+        put_text(p, " × ");
+    }
     p->levels[p->depth++] = (struct level){.e = member, .last = last};
     print_head(p, member->head);
 }
@@ -321,6 +378,7 @@ static void print_tree(struct printer *p, const yoke_error *e)
 
 static void print_any(struct printer *p, const yoke_error *e)
 {
+    error_check(e, "yoke_error_print");
     if (e)
         print_tree(p, e);
     else

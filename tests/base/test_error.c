@@ -1,6 +1,6 @@
 #include "harness.h"
 
-#include "base/error.h"
+#include "base/error_body.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -67,7 +67,7 @@ static void expect_shape(const yoke_error *e, const char *expected)
 
 /* ---- kinds ---- */
 
-static void test_kinds(void **state)
+static void test_err_04_05_kinds(void **state)
 {
     assert_ptr_equal(yoke_error_kind_find("yoke.NotFound"), &YOKE_NOT_FOUND);
     assert_ptr_equal(yoke_error_kind_find("test.Slow"), &TEST_SLOW);
@@ -82,7 +82,7 @@ static void test_kinds(void **state)
 }
 
 /* In a child: kinds stay for good, and the second of one name ends the program. */
-static void test_many_kinds_and_a_taken_name(void **state)
+static void test_err_04_many_kinds_and_a_taken_name(void **state)
 {
     int ends[2], status;
     assert_int_equal(pipe(ends), 0);
@@ -117,7 +117,7 @@ static void test_many_kinds_and_a_taken_name(void **state)
 
 /* ---- raising ---- */
 
-static void test_raise(void **state)
+static void test_err_01_07_raise(void **state)
 {
     char file[] = "some.c", function[] = "doing";
     errno = EINTR;
@@ -152,16 +152,22 @@ static void test_messages_in_full(void **state)
     yoke_error_free(e);
 }
 
-static void test_errno_kinds(void **state)
+static void test_err_08_errno_kinds(void **state)
 {
     static const struct {
         int number;
         const yoke_error_kind *kind;
-    } rows[] = {{ENOENT, &YOKE_NOT_FOUND},           {EPERM, &YOKE_PERMISSION},
-                {EACCES, &YOKE_PERMISSION},          {EEXIST, &YOKE_EXISTS},
-                {ENFILE, &YOKE_NO_DESCRIPTORS},      {EPIPE, &YOKE_CONNECTION_LOST},
-                {ENETUNREACH, &YOKE_CONNECT_FAILED}, {EADDRINUSE, &YOKE_ADDRESS_IN_USE},
-                {ENOMEM, &YOKE_NO_MEMORY},           {EIO, &YOKE_SYSTEM}};
+    } rows[] = {{ENOENT, &YOKE_NOT_FOUND},
+                {EPERM, &YOKE_PERMISSION},
+                {EACCES, &YOKE_PERMISSION},
+                {EEXIST, &YOKE_EXISTS},
+                {ENFILE, &YOKE_NO_DESCRIPTORS},
+                {EPIPE, &YOKE_CONNECTION_LOST},
+                {ENETUNREACH, &YOKE_CONNECT_FAILED},
+                {EADDRINUSE, &YOKE_ADDRESS_IN_USE},
+                {ENOMEM, &YOKE_NO_MEMORY},
+                {EIO, &YOKE_SYSTEM},
+                {9999, &YOKE_SYSTEM}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         yoke_error *e = yoke_raise_errno(rows[i].number, "call");
         assert_ptr_equal(yoke_error_kind_of(e), rows[i].kind);
@@ -183,7 +189,7 @@ static void test_cancelled_is_refused(void **state)
     assert_error(cancel("why"), &YOKE_CANCELLED);
 }
 
-static void test_static_errors(void **state)
+static void test_err_02_static_errors(void **state)
 {
     yoke_error *both[] = {error_cancelled, error_no_memory};
     for (int i = 0; i < 2; i++) {
@@ -233,14 +239,14 @@ static yoke_error *passes(void)
     return NULL;
 }
 
-static void test_try(void **state)
+static void test_err_18_try(void **state)
 {
     char expected[256];
     snprintf(expected, sizeof expected, "via passes (%s:", __FILE__);
     assert_error_text(passes(), &TEST_LOAD, expected);
 }
 
-static void test_trace_keeps_first_and_last(void **state)
+static void test_err_18_trace_keeps_first_and_last(void **state)
 {
     yoke_error *e = make("x");
     assert_null(yoke_error_trace(NULL, "f", 1, "g"));
@@ -254,7 +260,7 @@ static void test_trace_keeps_first_and_last(void **state)
     yoke_error_free(e);
 }
 
-static void test_dup_shares(void **state)
+static void test_err_20_dup_shares(void **state)
 {
     yoke_error *a = make("x");
     yoke_error *b = yoke_error_dup(a);
@@ -285,7 +291,7 @@ static void *hammer(void *arg)
     return NULL;
 }
 
-static void test_shared_by_threads(void **state)
+static void test_err_19_shared_by_threads(void **state)
 {
     yoke_error *e = make("x");
     pthread_t threads[3];
@@ -355,7 +361,7 @@ static void test_place_and_backtrace(void **state)
 
 /* ---- groups ---- */
 
-static void test_group(void **state)
+static void test_err_09_group(void **state)
 {
     assert_null(yoke_error_group(NULL, 0, "g"));
     assert_null(group2(NULL, NULL));
@@ -404,7 +410,7 @@ static void test_join_leaves_what_is_shared(void **state)
     yoke_error_free(held);
 }
 
-static void test_collapse(void **state)
+static void test_err_14_collapse(void **state)
 {
     assert_null(yoke_error_collapse(NULL));
     yoke_error *a = make("a");
@@ -419,9 +425,21 @@ static void test_collapse(void **state)
     assert_ptr_equal(yoke_error_collapse(e), e);
     yoke_error_free(e);
     yoke_error_free(held);
+    /* A cause of a group that goes is not lost. */
+    e = yoke_error_group((yoke_error *[]){make("a")}, 1, "one");
+    e = yoke_error_collapse(e);
+    assert_null(error_note_at(e, 0));
+    yoke_error_free(e);
+    e = yoke_wrap(make("why"), &YOKE_GROUP, "one");
+    assert_true(error_reserve(e, 1));
+    error_add(e, make("a"));
+    e = yoke_error_collapse(e);
+    expect_shape(e, "a");
+    assert_string_equal(error_note_at(e, 0), "the group that it was in was caused by: why [test.Load]");
+    yoke_error_free(e);
 }
 
-static void test_split(void **state)
+static void test_err_13_split(void **state)
 {
     yoke_error *taken, *e = NULL;
     yoke_error_split(&e, &YOKE_CANCELLED, &taken);
@@ -466,7 +484,7 @@ static void test_split_takes_families_and_leaves_causes(void **state)
     yoke_error_free(taken);
 }
 
-static void test_is_cancelled(void **state)
+static void test_err_15_is_cancelled(void **state)
 {
     assert_false(yoke_error_is_cancelled(NULL));
     assert_true(yoke_error_is_cancelled(error_cancelled));
@@ -479,6 +497,15 @@ static void test_is_cancelled(void **state)
     yoke_error_free(e);
     e = yoke_wrap(cancel("x"), &TEST_LOAD, "w");
     assert_false(yoke_error_is_cancelled(e));
+    yoke_error_free(e);
+    /* With a list of kinds to ignore. */
+    const yoke_error_kind *fine[] = {&YOKE_CANCELLED, &YOKE_TOO_SLOW};
+    assert_false(yoke_error_is_only(NULL, fine, 2));
+    e = group2(cancel("x"), group2(yoke_raise(&TEST_SLOW, "s"), NULL));
+    assert_true(yoke_error_is_only(e, fine, 2));
+    assert_false(yoke_error_is_only(e, fine, 1));
+    e = yoke_error_join(e, make("a"));
+    assert_false(yoke_error_is_only(e, fine, 2));
     yoke_error_free(e);
 }
 
@@ -494,57 +521,23 @@ static void test_find(void **state)
     yoke_error_free(e);
 }
 
-static void test_take_member(void **state)
-{
-    yoke_error *e = group2(make("a"), make("b"));
-    yoke_error *a = error_take_member(e, 0), *b = error_take_member(e, 1);
-    assert_null(error_take_member(e, 2));
-    expect_shape(a, "a");
-    expect_shape(b, "b");
-    yoke_error_free(b);
-    assert_ptr_equal(error_take_member(a, 0), a);
-    assert_null(error_take_member(a, 1));
-    yoke_error_free(a);
-}
-
-static void test_take_leaf(void **state)
-{
-    yoke_error *none = NULL;
-    assert_null(error_take_leaf(&none));
-    yoke_error *e = group2(group2(make("a"), group2(make("b"), NULL)), group2(make("c"), make("d")));
-    yoke_error *held = yoke_error_dup(e);
-    char order[8] = "";
-    for (yoke_error *leaf; (leaf = error_take_leaf(&e));) {
-        strcat(order, yoke_error_message(leaf));
-        yoke_error_free(leaf);
-    }
-    assert_null(e);
-    assert_string_equal(order, "abcd");
-    expect_shape(held, "((a (b)) (c d))");
-    yoke_error *first = error_take_leaf(&held);
-    expect_shape(first, "a");
-    yoke_error_free(first);
-    yoke_error_free(held);
-}
-
 static bool begins_with(const yoke_error *leaf, void *arg)
 {
     return yoke_error_message(leaf)[0] == *(char *)arg;
 }
 
-static void test_split_by(void **state)
+static void test_err_13_split_by(void **state)
 {
     char letter = 'b';
-    const struct error_choice choice = {.takes = begins_with, .arg = &letter};
     yoke_error *taken, *e = group2(group2(make("a"), make("b1")), make("b2"));
-    error_split_by(&e, &choice, &taken);
+    yoke_error_split_by(&e, begins_with, &letter, &taken);
     expect_shape(e, "((a))");
     expect_shape(taken, "((b1) b2)");
     yoke_error_free(taken);
-    error_split_by(&e, &choice, &taken);
+    yoke_error_split_by(&e, begins_with, &letter, &taken);
     assert_null(taken);
     letter = 'a';
-    error_split_by(&e, &choice, &taken);
+    yoke_error_split_by(&e, begins_with, &letter, &taken);
     assert_null(e);
     expect_shape(taken, "((a))");
     yoke_error_free(taken);
@@ -567,12 +560,13 @@ static void test_hop_at(void **state)
     yoke_error_free(e);
 }
 
-static void test_note_at(void **state)
+static void test_err_16_notes(void **state)
 {
     yoke_error *e = make("x");
     assert_null(error_note_at(e, 0));
-    yoke_error_note(e, "one");
-    yoke_error_note(e, "two");
+    assert_true(yoke_error_note(e, "one"));
+    assert_true(yoke_error_note(e, "two"));
+    assert_false(yoke_error_note(error_cancelled, "none"));
     assert_string_equal(error_note_at(e, 0), "one");
     assert_string_equal(error_note_at(e, 1), "two");
     assert_null(error_note_at(e, 2));
@@ -587,7 +581,7 @@ static yoke_error *at(int line, yoke_error *cause, const char *text)
                  : yoke_raise_at("a.c", line, "f", &YOKE_NOT_FOUND, "%s", text);
 }
 
-static void test_tree(void **state)
+static void test_err_10_tree(void **state)
 {
     yoke_error *first = at(2, at(1, NULL, "open"), "load");
     yoke_error_note(first, "tried %d times\nin vain", 3);
@@ -611,7 +605,7 @@ static void test_tree(void **state)
     expect_text(NULL, "no error\n");
 }
 
-static void test_print_is_text_without_colours(void **state)
+static void test_err_10_print_is_text_without_colours(void **state)
 {
     yoke_error *e = at(2, at(1, NULL, "open"), "load");
     char *printed = NULL, *text = yoke_error_text(e);
@@ -627,7 +621,7 @@ static void test_print_is_text_without_colours(void **state)
     yoke_error_free(e);
 }
 
-static void test_hostile_text(void **state)
+static void test_err_21_hostile_text(void **state)
 {
     yoke_error *e = yoke_raise_at(
         "a\n.c", 1, "\x1b]0;f\a", &TEST_LOAD, "%s",
@@ -638,7 +632,7 @@ static void test_hostile_text(void **state)
     yoke_error_free(e);
 }
 
-static void test_long_message_is_cut_in_the_middle(void **state)
+static void test_err_21_long_message_is_cut_in_the_middle(void **state)
 {
     size_t size = 200000;
     char *message = malloc(size + 1);
@@ -660,6 +654,63 @@ static void test_long_message_is_cut_in_the_middle(void **state)
     free(text);
     free(message);
     yoke_error_free(e);
+}
+
+/* ---- golden files ---- */
+
+/* The file of that name holds the text; with GOLDEN_WRITE in the environment it is written. */
+static void expect_golden(const char *name, char *text)
+{
+    char path[128], held[16384];
+    assert_non_null(text);
+    snprintf(path, sizeof path, "golden/%s", name);
+    FILE *f = fopen(path, getenv("GOLDEN_WRITE") ? "w+" : "r");
+    assert_non_null(f);
+    if (getenv("GOLDEN_WRITE")) {
+        fputs(text, f);
+        rewind(f);
+    }
+    size_t size = fread(held, 1, sizeof held - 1, f);
+    held[size] = 0;
+    fclose(f);
+    assert_string_equal(text, held);
+    free(text);
+}
+
+static void expect_both(const char *name, yoke_error *e)
+{
+    char file[64];
+    snprintf(file, sizeof file, "%s.txt", name);
+    expect_golden(file, yoke_error_text(e));
+    snprintf(file, sizeof file, "%s.json", name);
+    expect_golden(file, yoke_error_json(e));
+    yoke_error_free(e);
+}
+
+static void test_err_10_golden_files(void **state)
+{
+    expect_both("single", at(1, NULL, "open x.conf"));
+    expect_both("causes", at(3, at(2, at(1, NULL, "open x.conf"), "read"), "load"));
+    yoke_error *noted = at(1, NULL, "say \"hi\"\\");
+    yoke_error_note(noted, "first line\nsecond line");
+    yoke_error_note(noted, "not text: \x01 \xff é");
+    noted = yoke_error_trace(yoke_error_trace(noted, "b.c", 7, "g"), "c.c", 8, "h");
+    expect_both("notes", noted);
+    yoke_error *left = at(4, NULL, "left");
+    yoke_error *inner = group2(at(2, at(1, NULL, "why"), "inner"), at(3, NULL, "other"));
+    expect_both("groups", yoke_wrap_at("a.c", 5, "main", group2(left, inner), &TEST_LOAD, "outer"));
+    /* Equal ones that follow each other are one line with a count. */
+    yoke_error *many = NULL;
+    for (int i = 0; i < 12; i++)
+        many = yoke_error_join(many, at(i == 9 ? 2 : 1, i < 4 ? at(9, NULL, "why") : NULL, "same"));
+    expect_both("folded", many);
+    yoke_error *deeply = at(1, NULL, "bottom");
+    for (int i = 0; i < 100; i++)
+        deeply = group2(deeply, NULL);
+    expect_both("cut", deeply);
+    char *none = yoke_error_json(NULL);
+    assert_string_equal(none, "null");
+    free(none);
 }
 
 #define DEEP 10000
@@ -685,6 +736,10 @@ static void *use_deep(void *arg)
         if (!text || !strstr(text, "… cut: ") || strlen(text) > 1 << 20)
             return (void *)"text";
         free(text);
+        text = yoke_error_json(e);
+        if (!text || !strstr(text, "{\"cut\":true}"))
+            return (void *)"json";
+        free(text);
         const yoke_error *bottom = yoke_error_find(e, &YOKE_CLOSED);
         if (!bottom || strcmp(yoke_error_message(bottom), "bottom"))
             return (void *)"find";
@@ -705,7 +760,7 @@ static void *use_deep(void *arg)
 #endif
 #define GUARD_BYTES (64 * 1024)
 
-static void test_deep(void **state)
+static void test_err_06_deep(void **state)
 {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -817,20 +872,10 @@ static void join_some(void)
 
 static yoke_error *mixed;
 
-static void take_leaves(void)
-{
-    yoke_error *e = yoke_error_dup(mixed);
-    size_t count = 0;
-    for (yoke_error *leaf; (leaf = error_take_leaf(&e));) {
-        count += count_leaves(leaf);
-        yoke_error_free(leaf);
-    }
-    assert_int_equal(count, count_leaves(mixed));
-}
-
 static void say_it(void)
 {
     free(yoke_error_text(mixed));
+    free(yoke_error_json(mixed));
 }
 
 static void split_some(void)
@@ -845,7 +890,7 @@ static void split_some(void)
     yoke_error_free(e);
 }
 
-static void test_without_memory(void **state)
+static void test_err_11_without_memory(void **state)
 {
     each_fails(raise_one);
     each_fails(wrap_one);
@@ -862,10 +907,160 @@ static void test_without_memory(void **state)
             mixed = group2(mixed, i % 2 ? cancel("c") : i % 3 ? NULL : make("m"));
         each_fails(split_some);
         each_fails(say_it);
-        each_fails(take_leaves);
         yoke_error_free(mixed);
     }
 }
+
+/* What could not be raised is told as far as there is room for it. */
+static void test_err_11_what_there_was_no_memory_for(void **state)
+{
+    memory_fail_after(0);
+    yoke_error *e = yoke_raise(&TEST_LOAD, "loading %s", "x.conf");
+    memory_fail_after(SIZE_MAX);
+    assert_ptr_equal(e, error_no_memory);
+    expect_text(e, "error: out of memory [NoMemory]\n  note: [test.Load] loading x.conf\n");
+    memory_fail_after(0);
+    e = yoke_raise_errno(EIO, "%0*d", 1000, 7);
+    memory_fail_after(SIZE_MAX);
+    char *text = yoke_error_text(e);
+    assert_non_null(strstr(text, "note: [yoke.System] 0000"));
+    assert_true(strlen(text) < 250);
+    free(text);
+}
+
+/* ---- misuse ---- */
+
+/* Each in a child that keeps freed errors; what it says must name the first free's place. */
+static void free_twice(yoke_error *e)
+{
+    yoke_error_free(e);
+    yoke_error_free(e);
+}
+
+static void use_after_hand_over(yoke_error *e)
+{
+    yoke_error *joined = yoke_error_join(make("other"), e);
+    yoke_error_free(joined);
+    (void)yoke_error_message(e);
+}
+
+static void print_after_free(yoke_error *e)
+{
+    yoke_error_free(e);
+    yoke_error_print(stderr, e);
+}
+
+static void join_after_free(yoke_error *e)
+{
+    yoke_error_free(e);
+    yoke_error_free(yoke_error_join(e, make("other")));
+}
+
+static const struct {
+    const char *name;
+    void (*fn)(yoke_error *e);
+} misuses[] = {{"free_twice", free_twice},
+               {"use_after_hand_over", use_after_hand_over},
+               {"print_after_free", print_after_free},
+               {"join_after_free", join_after_free}};
+
+/* In the new program: the environment is read when it begins. */
+static void misuse(const char *name)
+{
+    for (size_t i = 0; i < sizeof misuses / sizeof *misuses; i++) {
+        if (strcmp(misuses[i].name, name))
+            continue;
+        for (int k = 0; k < 3000; k++) /* far more than are kept */
+            yoke_error_free(make("before"));
+        misuses[i].fn(make("x"));
+    }
+    _exit(0);
+}
+
+static void test_err_22_misuse_is_caught(void **state)
+{
+    for (size_t i = 0; i < sizeof misuses / sizeof *misuses; i++) {
+        int ends[2], status;
+        assert_int_equal(pipe(ends), 0);
+        fflush(stdout);
+        pid_t pid = fork();
+        if (pid == 0) {
+            signal(SIGABRT, SIG_DFL);
+            dup2(ends[1], STDERR_FILENO);
+            setenv("YOKE_CHECK_ERRORS", "1", 1);
+            setenv("MISUSE", misuses[i].name, 1);
+            execl("/proc/self/exe", "test_error", (char *)NULL);
+            _exit(1);
+        }
+        close(ends[1]);
+        char text[2048];
+        size_t size = 0;
+        for (ssize_t n; (n = read(ends[0], text + size, sizeof text - 1 - size)) > 0;)
+            size += (size_t)n;
+        close(ends[0]);
+        text[size] = 0;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+        assert_non_null(strstr(text, "was freed before, at "));
+        assert_non_null(strstr(text, "test_error.c:"));
+    }
+}
+
+__attribute__((constructor)) static void begin_misuse(void)
+{
+    if (getenv("MISUSE"))
+        misuse(getenv("MISUSE"));
+}
+
+static void test_err_22_free_and_errno(void **state)
+{
+    errno = EINTR;
+    yoke_error_free(NULL);
+    void (*by_pointer)(yoke_error *) = yoke_error_free;
+    by_pointer(make("x"));
+    yoke_error *taken, *e = group2(make("a"), cancel("c"));
+    yoke_error_note(e, "n");
+    e = yoke_error_trace(e, "f", 1, "g");
+    free(yoke_error_json(e));
+    free(yoke_error_text(e));
+    yoke_error_split(&e, &YOKE_CANCELLED, &taken);
+    yoke_error_free(taken);
+    yoke_error_free(yoke_error_collapse(e));
+    assert_int_equal(errno, EINTR);
+}
+
+/* ---- across threads ---- */
+
+static const char *thread_name(void *arg)
+{
+    return arg;
+}
+
+static void *raise_in_thread(void *arg)
+{
+    static const struct error_identity worker = {.task = thread_name, .arg = (void *)(uintptr_t) "worker 7"};
+    error_identity_set(&worker);
+    yoke_error *e = yoke_wrap(arg, &TEST_LOAD, "in the thread");
+    yoke_error_note(e, "noted there");
+    return e;
+}
+
+/* Made here, wrapped there, printed and freed here; each place names who speaks. */
+static void test_err_19_made_in_another_thread(void **state)
+{
+    pthread_t thread;
+    void *e;
+    assert_int_equal(pthread_create(&thread, NULL, raise_in_thread, make("made here")), 0);
+    pthread_join(thread, &e);
+    assert_string_equal(yoke_error_task(e), "worker 7");
+    assert_string_equal(yoke_error_task(yoke_error_cause(e)), "");
+    char *text = yoke_error_text(e);
+    assert_non_null(strstr(text, "in task `worker 7`\n  note: noted there\ncaused by: made here"));
+    free(text);
+    yoke_error_free(e);
+}
+
+/* ---- the reserve ---- */
 
 /* The reserve comes back: far more failures than it has places for, one after the other. */
 static void test_reserve_is_given_back(void **state)
@@ -900,14 +1095,18 @@ static void test_reserve_used_up(void **state)
         yoke_error_free(held[i]);
 }
 
-HARNESS_MAIN(TEST(test_kinds), TEST(test_many_kinds_and_a_taken_name), TEST(test_raise),
-             TEST(test_messages_in_full), TEST(test_errno_kinds), TEST(test_cancelled_is_refused),
-             TEST(test_static_errors), TEST(test_identity), TEST(test_try),
-             TEST(test_trace_keeps_first_and_last), TEST(test_dup_shares), TEST(test_shared_by_threads),
-             TEST(test_details), TEST(test_place_and_backtrace), TEST(test_group), TEST(test_join),
-             TEST(test_join_leaves_what_is_shared), TEST(test_collapse), TEST(test_split),
-             TEST(test_split_takes_families_and_leaves_causes), TEST(test_is_cancelled), TEST(test_find),
-             TEST(test_take_member), TEST(test_take_leaf), TEST(test_note_at), TEST(test_split_by),
-             TEST(test_hop_at), TEST(test_tree), TEST(test_print_is_text_without_colours),
-             TEST(test_hostile_text), TEST(test_long_message_is_cut_in_the_middle), TEST(test_deep),
-             TEST(test_without_memory), TEST(test_reserve_is_given_back), TEST(test_reserve_used_up))
+HARNESS_MAIN(TEST(test_err_04_05_kinds), TEST(test_err_04_many_kinds_and_a_taken_name),
+             TEST(test_err_01_07_raise), TEST(test_messages_in_full), TEST(test_err_08_errno_kinds),
+             TEST(test_cancelled_is_refused), TEST(test_err_02_static_errors), TEST(test_identity),
+             TEST(test_err_18_try), TEST(test_err_18_trace_keeps_first_and_last),
+             TEST(test_err_20_dup_shares), TEST(test_err_19_shared_by_threads), TEST(test_details),
+             TEST(test_place_and_backtrace), TEST(test_err_09_group), TEST(test_join),
+             TEST(test_join_leaves_what_is_shared), TEST(test_err_14_collapse), TEST(test_err_13_split),
+             TEST(test_split_takes_families_and_leaves_causes), TEST(test_err_15_is_cancelled),
+             TEST(test_find), TEST(test_err_16_notes), TEST(test_err_13_split_by), TEST(test_hop_at),
+             TEST(test_err_10_tree), TEST(test_err_10_print_is_text_without_colours),
+             TEST(test_err_21_hostile_text), TEST(test_err_21_long_message_is_cut_in_the_middle),
+             TEST(test_err_06_deep), TEST(test_err_11_without_memory), TEST(test_reserve_is_given_back),
+             TEST(test_reserve_used_up), TEST(test_err_10_golden_files),
+             TEST(test_err_11_what_there_was_no_memory_for), TEST(test_err_22_misuse_is_caught),
+             TEST(test_err_22_free_and_errno), TEST(test_err_19_made_in_another_thread))
