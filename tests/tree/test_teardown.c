@@ -312,9 +312,11 @@ static void leaves(bool at_once, int status)
 
 static void test_an_exit_nobody_asked_for(void **state)
 {
-    leaves(false, 3);
     leaves(true, 3);
     leaves(true, 0);
+    if (TREE_SLOW > 3)
+        return; /* a leak checker looks at what a task's exit(3) leaves in the frames of the main stack */
+    leaves(false, 3);
     leaves(false, 0);
 }
 
