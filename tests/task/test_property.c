@@ -15,6 +15,8 @@
  */
 #include "random_program.h"
 
+#include <signal.h>
+
 #define TICK YOKE_MS(1) /* of a mock clock that jumps */
 enum { DEPTH = 4, PATIENCE_TICKS = 100, SHIELD_TICKS = 10 };
 
@@ -608,10 +610,23 @@ static yoke_error *program(void *arg)
     return NULL;
 }
 
+/* Of the program that runs. One that crashes, aborts or never ends has a seed too. */
+static char seed_text[64];
+
+static void tell_seed(int number)
+{
+    ssize_t ignored = write(STDERR_FILENO, seed_text, strlen(seed_text));
+    (void)ignored;
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 static void run_seed(uint64_t seed, bool shuffled, struct tally *tally)
 {
     static struct world w;
     memset(&w, 0, sizeof w);
+    snprintf(seed_text, sizeof seed_text, "PROPERTY_SEED=%llu fails, %s\n", (unsigned long long)seed,
+             shuffled ? "shuffled" : "first in, first out");
     w.seed = w.random = seed;
     w.tally = tally;
     w.steps = 20 + below(&w.random, 600);
@@ -627,8 +642,8 @@ static void run_seed(uint64_t seed, bool shuffled, struct tally *tally)
     if (!e && memory_live() != live)
         e = yoke_raise(&YOKE_INTERNAL, "memory is left over");
     if (e)
-        print_error("PROPERTY_SEED=%llu fails, %s\n", (unsigned long long)seed,
-                    shuffled ? "shuffled" : "first in, first out");
+        print_error("%s", seed_text);
+    seed_text[0] = '\0';
     assert_success(e);
 }
 
@@ -647,14 +662,16 @@ enum { SEEDS = 10000 };
 static void run_programs(bool shuffled)
 {
     struct tally tally = {0};
+    signal(SIGABRT, tell_seed);
+    signal(SIGTERM, tell_seed);
     uint64_t only = from_environment("PROPERTY_SEED", 0);
-    if (only) {
-        run_seed(only, shuffled, &tally);
-        return;
-    }
     uint64_t count = from_environment("PROPERTY_SEEDS", RUNNING_ON_VALGRIND ? 100 : SEEDS);
-    for (uint64_t seed = 1; seed <= count; seed++)
+    for (uint64_t seed = only ? only : 1; seed <= (only ? only : count); seed++)
         run_seed(seed, shuffled, &tally);
+    signal(SIGABRT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    if (only)
+        return;
     print_message("%llu programs: %zu tasks, %zu errors, %zu Cancelled absorbed, %zu passed on, %zu items, "
                   "%zu dropped, %zu choices, %zu started and moved, %zu kept, %zu never ready, %zu too slow, "
                   "%zu waits cancelled, %zu locks, %zu shields\n",
@@ -676,4 +693,13 @@ static void test_sys_07_random_programs(void **state)
     run_programs(true);
 }
 
-HARNESS_MAIN(TEST(test_scope_27_absorbed_exactly_once), TEST(test_sys_07_random_programs))
+static int after_programs(void **state)
+{
+    if (seed_text[0])
+        print_error("%s", seed_text);
+    return harness_after(state);
+}
+
+#define PROGRAMS(fn) cmocka_unit_test_setup_teardown(fn, harness_before, after_programs)
+
+HARNESS_MAIN(PROGRAMS(test_scope_27_absorbed_exactly_once), PROGRAMS(test_sys_07_random_programs))
