@@ -26,6 +26,7 @@ struct place {
     struct node *where; /* the innermost scope; while it is moved: see here() */
     uint64_t *random;
     int depth;
+    struct child *child; /* whose place it is; NULL: the main task's */
 };
 
 static struct node *here(const struct place *p)
@@ -294,7 +295,7 @@ static yoke_error *in_scope(struct place *p)
     node->shield = options.shield;
     node->scope = &s;
     w->tally->shielded += options.shield;
-    struct place inside = {w, node, p->random, p->depth + 1};
+    struct place inside = {w, node, p->random, p->depth + 1, p->child};
     e = body(&inside);
     struct leaves before = leaves_of(w, e);
     bool taken = absorbs(node, s.cancel_called);
@@ -348,7 +349,7 @@ static yoke_error *spawned(void *arg)
 {
     struct child *child = arg;
     struct world *w = child->world;
-    struct place p = {w, child->home, &child->random, child->depth};
+    struct place p = {w, child->home, &child->random, child->depth, child};
     EXPECT(w, yoke_task_nursery(yoke_current_task()) == child->home->nursery, child->home->id);
     yoke_error *e = body(&p);
     child_leaves(child, child->home, e);
@@ -367,33 +368,38 @@ static yoke_error *spawn_into(struct place *p, struct node *home)
     return NULL;
 }
 
-static yoke_error *get_ready_and_go_on(struct child *child, struct place *p)
+/* The task says that it is ready, with whatever it has open. */
+static void get_ready(struct child *child)
 {
     struct world *w = child->world;
-    yoke_error *e = below(&child->random, 3) ? few_steps(p, 4) : body(p);
-    if (e)
-        return e;
-    if (below(&child->random, 6) == 0)
-        return below(&child->random, 2) ? raise_one(w) : NULL;
     bool stays = sees(child->home);
     EXPECT(w, !yoke_started(child), child->home->id);
     child->called = true;
-    bool moved = yoke_task_nursery(yoke_current_task()) == child->target->nursery;
-    EXPECT(w, moved != stays, child->home->id);
-    if (moved) {
-        child->moved = true;
-        child->home->moved_to = child->target;
-        child->home->alive--;
-        child->target->alive++;
-        child->home->scope = NULL;
-    }
+    child->moved = yoke_task_nursery(yoke_current_task()) == child->target->nursery;
+    EXPECT(w, child->moved != stays, child->home->id);
+    if (!child->moved)
+        return;
+    child->home->moved_to = child->target;
+    child->home->scope = NULL;
+    child->home->alive--;
+    child->target->alive++;
+}
+
+static yoke_error *get_ready_and_go_on(struct child *child, struct place *p)
+{
+    yoke_error *e = below(&child->random, 3) ? few_steps(p, 4) : body(p);
+    if (e || child->called)
+        return e;
+    if (below(&child->random, 6) == 0)
+        return below(&child->random, 2) ? raise_one(child->world) : NULL;
+    get_ready(child);
     return body(p);
 }
 
 static yoke_error *started(void *arg)
 {
     struct child *child = arg;
-    struct place p = {child->world, child->home, &child->random, child->depth};
+    struct place p = {child->world, child->home, &child->random, child->depth, child};
     child->home->scope = yoke_nursery_scope(yoke_task_nursery(yoke_current_task()));
     yoke_error *e = get_ready_and_go_on(child, &p);
     child_leaves(child, child->moved ? child->target : child->home, e);
@@ -465,7 +471,7 @@ static yoke_error *in_nursery(struct place *p)
         return e;
     node->nursery = &n;
     node->scope = yoke_nursery_scope(&n);
-    struct place inside = {w, node, p->random, p->depth + 1};
+    struct place inside = {w, node, p->random, p->depth + 1, p->child};
     for (int i = below(p->random, 4); i > 0; i--)
         spawn_into(&inside, node);
     e = body(&inside);
@@ -491,6 +497,11 @@ static yoke_error *in_nursery(struct place *p)
 static yoke_error *step(struct place *p)
 {
     bool deep = p->depth >= DEPTH;
+    struct child *child = p->child;
+    if (child && child->target && !child->called && below(p->random, 4) == 0) {
+        get_ready(child);
+        return NULL;
+    }
     switch (below(p->random, deep ? 13 : 20)) {
     case 0:
         return checkpoint(p);
@@ -595,7 +606,7 @@ static yoke_error *program(void *arg)
     struct world *w = arg;
     YOKE_TRY(world_open(w));
     struct node *outermost = node_new(w, NULL), *root = node_new(w, outermost);
-    struct place p = {w, root, &w->random, 0};
+    struct place p = {w, root, &w->random, 0, NULL};
     yoke_scope patience;
     YOKE_TRY(yoke_scope_open_after_at("n1", 1, &patience, PATIENCE_TICKS * TICK, false));
     root->scope = &patience;
