@@ -1,50 +1,18 @@
 /*
  * What tasks cost, beside what one would take instead: two yields against a jump of Boost.Context there and
- * back (two switches each), and spawn and join of a task against those of a thread. Rounds of ours and theirs
- * alternate, so that a noisy moment hits both; the figure is the median.
+ * back (two switches each), and spawn and join of a task against that jump, Go's goroutine with a WaitGroup,
+ * and a thread.
  */
 #include <yoke/task.h>
+
+#include "measure.h"
+#include "peers.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { ROUNDS = 101, PAIRS = 10000, SPAWNS = 4000, THREADS = 50 };
-
-static double now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return 1e9 * (double)ts.tv_sec + (double)ts.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-    qsort(values, ROUNDS, sizeof *values, compare);
-    return values[ROUNDS / 2];
-}
-
-/* Inside of the run of each round. */
-static void check(yoke_error *e)
-{
-    if (!e)
-        return;
-    yoke_error_print(stderr, e);
-    exit(1);
-}
-
-static void print_row(const char *name, double *ours, double *theirs, const char *goal)
-{
-    double a = median(ours), b = median(theirs);
-    printf("%s | %.1f | %.1f | %.2f | %s\n", name, a, b, a / b, goal);
-}
 
 /* ---- yields ---- */
 
@@ -63,60 +31,23 @@ static yoke_error *yield_pairs(void *arg)
     YOKE_TRY(yoke_nursery_open(&n));
     yoke_error *e = yoke_spawn(&n, yield_many, NULL);
     YOKE_TRY(yoke_checkpoint());
-    double begun = now_ns();
+    double begun = measure_now_ns();
     if (!e)
         e = yield_many(NULL);
-    *(double *)arg = (now_ns() - begun) / PAIRS;
+    *(double *)arg = (measure_now_ns() - begun) / PAIRS;
     return yoke_nursery_close(&n, e);
-}
-
-#ifdef HAVE_BOOST_CONTEXT
-typedef void *fcontext_t;
-typedef struct transfer {
-    fcontext_t from;
-    void *data;
-} transfer_t;
-/* C symbols of libboost_context. */
-extern transfer_t jump_fcontext(fcontext_t to, void *data);
-extern fcontext_t make_fcontext(void *top, size_t size, void (*fn)(transfer_t));
-
-static void jump_back(transfer_t t)
-{
-    for (;;)
-        t = jump_fcontext(t.from, NULL);
-}
-
-static double jump_pairs(void)
-{
-    static char stack[64 << 10] __attribute__((aligned(4096)));
-    transfer_t t = {.from = make_fcontext(stack + sizeof stack, sizeof stack, jump_back)};
-    t = jump_fcontext(t.from, NULL);
-    double begun = now_ns();
-    for (int i = 0; i < PAIRS; i++)
-        t = jump_fcontext(t.from, NULL);
-    return (now_ns() - begun) / PAIRS;
 }
 
 static void compare_yields(void)
 {
     double ours[ROUNDS], theirs[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
-        check(yoke_run(yield_pairs, &ours[i], NULL));
-        theirs[i] = jump_pairs();
+        measure_run(yield_pairs, &ours[i]);
+        theirs[i] = peers_fcontext_pair(PAIRS);
     }
-    print_row("task yield pair : fcontext jump there and back", ours, theirs, "<= 2");
+    measure_row_beside("task yield pair : fcontext jump there and back", ours, theirs, ROUNDS, "<= 1.3",
+                       PEERS_FCONTEXT);
 }
-#else
-static void compare_yields(void)
-{
-    double ours[ROUNDS];
-    for (int i = 0; i < ROUNDS; i++)
-        check(yoke_run(yield_pairs, &ours[i], NULL));
-    printf("task yield pair : fcontext jump there and back | %.1f | peer missing (libboost-context-dev) | - "
-           "| <= 2\n",
-           median(ours));
-}
-#endif
 
 /* ---- spawn and join ---- */
 
@@ -127,13 +58,31 @@ static yoke_error *nothing(void *arg)
 
 static yoke_error *spawn_and_join(void *arg)
 {
-    double begun = now_ns();
+    double begun = measure_now_ns();
     for (int i = 0; i < SPAWNS; i++) {
         yoke_nursery n;
         YOKE_TRY(yoke_nursery_open(&n));
         YOKE_TRY(yoke_nursery_close(&n, yoke_spawn(&n, nothing, NULL)));
     }
-    *(double *)arg = (now_ns() - begun) / SPAWNS;
+    *(double *)arg = (measure_now_ns() - begun) / SPAWNS;
+    return NULL;
+}
+
+/* Timed the second time, when the pool has the stacks, as Go keeps the stacks of goroutines that have ended.
+ */
+static yoke_error *spawn_many(void *arg)
+{
+    double begun = 0;
+    for (int round = 0; round < 2; round++) {
+        begun = measure_now_ns();
+        yoke_nursery n;
+        YOKE_TRY(yoke_nursery_open(&n));
+        yoke_error *e = NULL;
+        for (int i = 0; !e && i < SPAWNS; i++)
+            e = yoke_spawn(&n, nothing, NULL);
+        YOKE_TRY(yoke_nursery_close(&n, e));
+    }
+    *(double *)arg = (measure_now_ns() - begun) / SPAWNS;
     return NULL;
 }
 
@@ -144,7 +93,7 @@ static void *no_work(void *arg)
 
 static double create_and_join(void)
 {
-    double begun = now_ns();
+    double begun = measure_now_ns();
     for (int i = 0; i < THREADS; i++) {
         pthread_t thread;
         if (pthread_create(&thread, NULL, no_work, NULL)) {
@@ -153,22 +102,41 @@ static double create_and_join(void)
         }
         pthread_join(thread, NULL);
     }
-    return (now_ns() - begun) / THREADS;
+    return (measure_now_ns() - begun) / THREADS;
 }
 
 static void compare_spawns(void)
 {
+    double ours[ROUNDS], jumps[ROUNDS], goroutines[ROUNDS], threads[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        measure_run(spawn_and_join, &ours[i]);
+        jumps[i] = peers_fcontext_pair(PAIRS);
+        goroutines[i] = peers_go("spawn", SPAWNS);
+        threads[i] = create_and_join();
+    }
+    measure_row_beside("task spawn and join : fcontext jump there and back", ours, jumps, ROUNDS, "<= 5",
+                       PEERS_FCONTEXT);
+    measure_row_beside("task spawn and join : goroutine and WaitGroup", ours, goroutines, ROUNDS, "<= 1",
+                       PEERS_GO);
+    measure_row("task spawn and join : pthread_create and join", ours, threads, ROUNDS, "<= 0.1", "");
+}
+
+static void compare_many(void)
+{
     double ours[ROUNDS], theirs[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
-        check(yoke_run(spawn_and_join, &ours[i], NULL));
-        theirs[i] = create_and_join();
+        measure_run(spawn_many, &ours[i]);
+        theirs[i] = peers_go("spawn-many", SPAWNS);
     }
-    print_row("task spawn and join : pthread_create and join", ours, theirs, "<= 0.1");
+    measure_row_beside("4000 tasks in one nursery, each : goroutines and one WaitGroup", ours, theirs, ROUNDS,
+                       "", PEERS_GO);
 }
 
 int main(void)
 {
+    measure_pin(measure_core(measure_cores() - 1));
     compare_yields();
     compare_spawns();
+    compare_many();
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "measure.h"
 
 #include <errno.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,26 @@ void measure_row(const char *name, double *ours, double *theirs, size_t count, c
     double a = measure_median(ours, count), b = measure_median(theirs, count);
     printf("%s | %.1f | %.1f | %.2f | %s | %s\n", name, a, b, a / b, aim, note);
     fflush(stdout);
+}
+
+void measure_row_beside(const char *name, double *ours, double *theirs, size_t count, const char *aim,
+                        const char *package)
+{
+    if (!isnan(theirs[0])) {
+        measure_row(name, ours, theirs, count, aim, "");
+        return;
+    }
+    printf("%s | %.1f | peer missing (%s) | - | %s |\n", name, measure_median(ours, count), package, aim);
+    fflush(stdout);
+}
+
+void measure_run(yoke_task_fn main_fn, void *arg)
+{
+    yoke_error *e = yoke_run(main_fn, arg, NULL);
+    if (!e)
+        return;
+    yoke_error_print(stderr, e);
+    exit(1);
 }
 
 /* ---- cores ---- */

@@ -1,6 +1,5 @@
 /*
- * What the programs that measure actors share: the clock, medians, cores, and plain processes to compare
- * with.
+ * What the programs that measure share: the clock, medians, rows, cores, and plain processes to compare with.
  *
  * Rounds of ours and theirs alternate, so that a noisy moment hits both. A row on standard output is
  *     name | ours in ns | theirs in ns | ratio | aim | note
@@ -9,7 +8,7 @@
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 
-#include <yoke/base.h>
+#include <yoke/task.h>
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -20,6 +19,13 @@ double measure_median(double *values, size_t count);
 /* Sorts both. `aim`, `note`: "" for none. */
 void measure_row(const char *name, double *ours, double *theirs, size_t count, const char *aim,
                  const char *note);
+/* The same beside a peer that may be missing: `theirs` are NAN then, and the row names the Debian `package`.
+ */
+void measure_row_beside(const char *name, double *ours, double *theirs, size_t count, const char *aim,
+                        const char *package);
+
+/* yoke_run of `main_fn(arg)`; ends the program if it returns an error. */
+void measure_run(yoke_task_fn main_fn, void *arg);
 
 /* The cores that this program was given when it began, 64 at most; the nth of them, counted round. */
 size_t measure_cores(void);
