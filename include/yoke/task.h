@@ -50,6 +50,7 @@ typedef struct yoke_run_options {
        where that is listened to), all are cancelled, and yoke_run returns YOKE_DEADLOCK with their tree. If
        they wait even then, shielded, the program aborts with the tree. */
     bool may_deadlock;
+    bool flat; /* yoke_nursery_close does as yoke_nursery_close_flat */
     /* Tasks that are ready at the same time run in a random order that the seed decides. 0: the environment's
        YOKE_SEED, or without it, and with YOKE_IN_ORDER always, first in, first out. */
     uint64_t seed;
@@ -252,9 +253,11 @@ YOKE_MUST_USE yoke_error *yoke_nursery_open_at(const char *file, int line, yoke_
  * body or of a task cancels the rest. Real errors come as a group, in the order in which they happened, also
  * when there is one; Cancelled that this nursery caused is absorbed; one that came from outside is returned
  * (alone, or as the last member). Checkpoint in that it yields; it looks for cancellation only through its
- * tasks, and never makes a Cancelled of its own. _flat: a group of one is its member.
+ * tasks, and never makes a Cancelled of its own. _flat: a group of one is its member; _strict:
+ * it stays, also in a run with `.flat`.
  */
 YOKE_MUST_USE yoke_error *yoke_nursery_close(yoke_nursery *n, yoke_error *e);
+YOKE_MUST_USE yoke_error *yoke_nursery_close_strict(yoke_nursery *n, yoke_error *e);
 YOKE_MUST_USE yoke_error *yoke_nursery_close_flat(yoke_nursery *n, yoke_error *e);
 /* As yoke_scope_cancel of the nursery's scope. */
 void yoke_nursery_cancel(yoke_nursery *n, const char *why);

@@ -393,6 +393,7 @@ yoke_error *error_new_like(const yoke_error *e)
         return NULL;
     atomic_fetch_add_explicit(&e->head->count, 1, memory_order_relaxed);
     like->joined = e->joined;
+    like->flat = e->flat;
     if (e->head->cause)
         like->depth = e->head->cause->depth + 1;
     return like;

@@ -4,8 +4,8 @@
 
 #include <yoke/base.h>
 
-/* The one Cancelled without a reason, the one error of kind YOKE_NO_MEMORY, and a YOKE_RUN_FINISHED for signal
- * handlers, which can't raise one: static, freeing is a no-op. */
+/* The one Cancelled without a reason, the one error of kind YOKE_NO_MEMORY, and a YOKE_RUN_FINISHED for
+ * signal handlers, which can't raise one: static, freeing is a no-op. */
 extern yoke_error *const error_cancelled;
 extern yoke_error *const error_no_memory;
 extern yoke_error *const error_run_finished;
@@ -38,6 +38,10 @@ void error_set_errno(yoke_error *e, int number);
 /* A backtrace text of several lines, printed under the error. Copied. */
 void error_set_backtrace(yoke_error *e, const char *text); /* NULL takes it away */
 const char *error_backtrace(const yoke_error *e);          /* or NULL */
+
+/* As yoke_error_collapse; and what is left a group gives way to its member, too, when a split takes out the
+ * others later. */
+yoke_error *error_flatten(yoke_error *e);
 
 /* What hangs on an error, by its number from 0 on: a note, or NULL behind the last; a hop of its trace, or
  * false. Views. */

@@ -70,6 +70,7 @@ struct yoke_error {
     atomic_uint count;
     bool is_static, spare;
     bool joined;         /* a group that yoke_error_join made and may extend */
+    bool flat;           /* a group that gives way to its member when a split leaves it one */
     bool only_cancelled; /* yoke_error_is_cancelled: kept, since it is asked often and the tree may be deep */
     unsigned depth;      /* 1, or one more than the deepest of members and cause */
     int freed_line;

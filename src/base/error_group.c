@@ -249,7 +249,7 @@ static yoke_error *settled(const struct rebuild *r, const yoke_error *group, yok
         return NULL;
     if (!half->member_count)
         result = NULL;
-    else if (!r->choice && half->member_count == 1)
+    else if ((!r->choice || group->flat) && half->member_count == 1)
         result = unwrapped(half);
     else if (same_members(half, group))
         result = yoke_error_dup(group);
@@ -341,6 +341,14 @@ yoke_error *yoke_error_collapse(yoke_error *e)
         return e;
     yoke_error_free(e);
     return out[0];
+}
+
+yoke_error *error_flatten(yoke_error *e)
+{
+    e = yoke_error_collapse(e);
+    if (e && e->member_count && error_sole(e))
+        e->flat = true;
+    return e;
 }
 
 /* ---- split ---- */

@@ -170,6 +170,12 @@ static yoke_error *wait_and_leave(yoke_nursery *n, yoke_error *e, bool bare)
 
 yoke_error *yoke_nursery_close(yoke_nursery *n, yoke_error *e)
 {
+    e = wait_and_leave(n, e, false);
+    return scheduler_here->flat ? error_flatten(e) : e;
+}
+
+yoke_error *yoke_nursery_close_strict(yoke_nursery *n, yoke_error *e)
+{
     return wait_and_leave(n, e, false);
 }
 
@@ -180,7 +186,7 @@ yoke_error *nursery_close_bare(yoke_nursery *n, yoke_error *e)
 
 yoke_error *yoke_nursery_close_flat(yoke_nursery *n, yoke_error *e)
 {
-    return yoke_error_collapse(yoke_nursery_close(n, e));
+    return error_flatten(wait_and_leave(n, e, false));
 }
 
 void yoke_nursery_get_statistics(const yoke_nursery *n, yoke_nursery_statistics *out)

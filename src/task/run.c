@@ -166,6 +166,7 @@ static void take_options(struct scheduler *s, const yoke_run_options *o)
     s->task_bytes = o->stack_bytes ? o->stack_bytes : DEFAULT_TASK_BYTES * STACK_FACTOR;
     s->clock = o->clock;
     s->may_deadlock = o->may_deadlock;
+    s->flat = o->flat;
     s->random = o->seed ? o->seed : from_environment("YOKE_SEED");
     if (s->random == YOKE_IN_ORDER)
         s->random = 0;

@@ -625,6 +625,157 @@ static void test_nurs_22_a_hundred_thousand_children(void **state)
     assert_success(yoke_run(many_children, &count, &small));
 }
 
+/* ---- strict and flat ---- */
+
+typedef yoke_error *(*close_fn)(yoke_nursery *n, yoke_error *e);
+static const close_fn strict_flat_unset[] = {yoke_nursery_close_strict, yoke_nursery_close_flat,
+                                             yoke_nursery_close};
+
+static yoke_error *bare_or_not(void *arg)
+{
+    bool run_is_flat = *(bool *)arg;
+    for (int i = 0; i < 3; i++) {
+        for (int errors = 1; errors <= 2; errors++) {
+            yoke_nursery n;
+            YOKE_TRY(yoke_nursery_open(&n));
+            YOKE_TRY(yoke_spawn(&n, raise_own, (void *)(uintptr_t)&APP_K));
+            if (errors == 2)
+                YOKE_TRY(yoke_spawn(&n, raise_own, (void *)(uintptr_t)&APP_L));
+            yoke_error *e = strict_flat_unset[i](&n, NULL);
+            bool bare = errors == 1 && (i == 1 || (i == 2 && run_is_flat));
+            CHECK(yoke_error_is(e, bare ? &APP_K : &YOKE_GROUP));
+            CHECK(yoke_error_count(e) == (bare ? 0 : (size_t)errors));
+            yoke_error_free(e);
+        }
+    }
+    return NULL;
+}
+
+static void test_nurs_30_strict_flat_and_the_runs_default(void **state)
+{
+    for (int flat_run = 0; flat_run < 2; flat_run++) {
+        bool is_flat = flat_run;
+        assert_success(yoke_run(bare_or_not, &is_flat, &(yoke_run_options){.flat = is_flat}));
+    }
+}
+
+/* A nursery inside of another, each with one that fails and one that sleeps. */
+static yoke_error *collapse_after_cancelled(void *arg)
+{
+    for (int i = 0; i < 2; i++) {
+        yoke_nursery outer, inner;
+        YOKE_TRY(yoke_nursery_open(&outer));
+        YOKE_TRY(yoke_spawn(&outer, raise_own, (void *)(uintptr_t)&APP_K));
+        YOKE_TRY(yoke_spawn(&outer, wait_forever, NULL));
+        YOKE_TRY(yoke_nursery_open(&inner));
+        YOKE_TRY(yoke_spawn(&inner, raise_own, (void *)(uintptr_t)&APP_L));
+        YOKE_TRY(yoke_spawn(&inner, wait_forever, NULL));
+        yoke_nursery_cancel(&outer, NULL);
+        yoke_error *e = yoke_nursery_close(&outer, strict_flat_unset[i](&inner, NULL));
+        /* Inner's group is one of one only when outer's close has taken the sleeper's Cancelled out. */
+        CHECK(yoke_error_count(e) == 2 && !yoke_error_find(e, &YOKE_CANCELLED));
+        CHECK(yoke_error_is(yoke_error_member(e, 0), &APP_K));
+        CHECK(yoke_error_is(yoke_error_member(e, 1), i ? &APP_L : &YOKE_GROUP));
+        CHECK(yoke_error_find(e, &APP_L));
+        yoke_error_free(e);
+    }
+    return NULL;
+}
+
+static void test_nurs_31_collapse_after_cancelled_is_taken_out(void **state)
+{
+    run(collapse_after_cancelled);
+}
+
+/* ---- deep ---- */
+
+struct deep {
+    int levels;
+    bool fails;
+    yoke_event *bottom;
+};
+
+static yoke_error *go_deeper(void *arg)
+{
+    const struct deep *d = arg;
+    if (!d->levels) {
+        yoke_event_set(d->bottom);
+        return d->fails ? yoke_raise(&APP_K, "at the bottom") : yoke_sleep_forever();
+    }
+    struct deep below = {d->levels - 1, d->fails, d->bottom};
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    return yoke_nursery_close(&n, yoke_spawn(&n, go_deeper, &below));
+}
+
+static yoke_error *deep_trees(void *arg)
+{
+    int levels = *(int *)arg;
+    yoke_event bottom;
+    yoke_event_init(&bottom);
+    struct deep fails = {levels, true, &bottom}, sleeps = {levels, false, &bottom};
+    yoke_error *e = go_deeper(&fails);
+    CHECK(yoke_error_is(yoke_error_find(e, &APP_K), &APP_K));
+    int depth = 0;
+    for (const yoke_error *at = e; yoke_error_count(at); at = yoke_error_member(at, 0))
+        depth++;
+    CHECK(depth == levels);
+    char *text = yoke_error_text(e);
+    CHECK(text && strstr(text, "cut"));
+    free(text);
+    yoke_error_free(e);
+
+    yoke_nursery n;
+    yoke_event_init(&bottom);
+    YOKE_TRY(yoke_nursery_open(&n));
+    YOKE_TRY(yoke_spawn(&n, go_deeper, &sleeps));
+    YOKE_TRY(yoke_event_wait(&bottom));
+    int64_t begun = yoke_now();
+    yoke_nursery_cancel(&n, NULL);
+    YOKE_TRY(yoke_nursery_close(&n, NULL));
+    CHECK(yoke_now() - begun < YOKE_S(20));
+    return NULL;
+}
+
+static void test_nurs_42_deep_trees(void **state)
+{
+    int levels = RUNNING_ON_VALGRIND ? 500 : 10000;
+#if defined(__SANITIZE_THREAD__)
+    levels = 500; /* a fiber each */
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    levels = 500;
+#endif
+#endif
+    yoke_run_options options = {.stack_bytes = 64 << 10};
+    assert_success(yoke_run(deep_trees, &levels, &options));
+}
+
+static yoke_error *numbers(void *arg)
+{
+    yoke_nursery n;
+    yoke_nursery_statistics s;
+    YOKE_TRY(yoke_nursery_open(&n));
+    YOKE_TRY(yoke_spawn(&n, no_checkpoint, NULL));
+    YOKE_TRY(yoke_spawn(&n, wait_forever, NULL));
+    yoke_nursery_get_statistics(&n, &s);
+    CHECK(s.children == 2 && s.spawned == 2 && s.pending_starts == 0);
+    CHECK(!strcmp(yoke_task_name(s.oldest), "no_checkpoint"));
+    settle();
+    yoke_nursery_get_statistics(&n, &s);
+    CHECK(s.children == 1 && s.spawned == 2 && !strcmp(yoke_task_name(s.oldest), "wait_forever"));
+    yoke_nursery_cancel(&n, NULL);
+    settle();
+    yoke_nursery_get_statistics(&n, &s);
+    CHECK(s.children == 0 && !s.oldest);
+    return yoke_nursery_close(&n, NULL);
+}
+
+static void test_nurs_23_statistics(void **state)
+{
+    run(numbers);
+}
+
 /* ---- misuse ---- */
 
 static void run_to_death(yoke_task_fn fn)
@@ -814,4 +965,7 @@ HARNESS_MAIN(
     TEST(test_the_cancelled_says_whose_failure_it_was), TEST(test_nurs_22_a_hundred_thousand_children),
     TEST(test_nurs_19_closing_out_of_order_dies), TEST(test_nurs_20_a_task_ends_with_a_nursery_open),
     TEST(test_nurs_21_use_after_close_dies), TEST(test_nurs_21_no_allocation_for_the_nursery),
-    TEST(test_task_22_out_of_stacks), TEST(test_sys_03_no_error_is_lost_without_memory))
+    TEST(test_task_22_out_of_stacks), TEST(test_sys_03_no_error_is_lost_without_memory),
+    TEST(test_nurs_30_strict_flat_and_the_runs_default),
+    TEST(test_nurs_31_collapse_after_cancelled_is_taken_out), TEST(test_nurs_42_deep_trees),
+    TEST(test_nurs_23_statistics))

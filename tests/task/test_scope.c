@@ -516,6 +516,26 @@ static void test_scope_34_a_deadline_seen_by_a_ready_task(void **state)
     run(seen_by_a_ready_task);
 }
 
+/* ---- a Cancelled beside a real error ---- */
+
+/* Nothing covers anything: the close that takes the Cancelled out leaves the real error, as it was. */
+static yoke_error *cancelled_in_cleanup(void *arg)
+{
+    yoke_scope s;
+    yoke_error *mine = yoke_raise(&APP_K, "on its way");
+    YOKE_TRY(yoke_scope_open(&s));
+    yoke_scope_cancel(&s, NULL);
+    yoke_error *e = yoke_error_join(mine, yoke_checkpoint());
+    e = yoke_error_collapse(yoke_scope_close(&s, e));
+    CHECK(e == mine && yoke_scope_cancelled_caught(&s));
+    return drop(e);
+}
+
+static void test_scope_29_a_cancelled_in_cleanup_masks_nothing(void **state)
+{
+    run(cancelled_in_cleanup);
+}
+
 /* ---- many ---- */
 
 static yoke_error *deep(void *arg)
@@ -1169,6 +1189,7 @@ HARNESS_MAIN(TEST(test_scope_01_cancel_ends_what_is_inside), TEST(test_scope_04_
              TEST(test_scope_41_cancelled_is_not_for_users_to_make), TEST(test_scope_02_cancel_before_entry),
              TEST(test_scope_13_relative_deadline_starts_at_entry), TEST(test_scope_37_absolute_and_relative),
              TEST(test_scope_26_cancel_called_after_the_deadline), TEST(test_scope_36_cancel_after_close),
+             TEST(test_scope_29_a_cancelled_in_cleanup_masks_nothing),
              TEST(test_scope_24_cancelling_wide_trees), TEST(test_scope_39_deadlines_set_in_a_loop),
              TEST(test_scope_21_40_who_cancelled_in_words),
              TEST(test_scope_44_cancel_from_everywhere_on_the_thread),
