@@ -275,12 +275,23 @@ yoke_error *yoke_actors_start(yoke_actors *actors, const char *name, const yoke_
 
 /* ---- close ---- */
 
-/* The notes of `from` are kept on `to`: they say what was going on. */
+static bool has_note(const yoke_error *e, const char *text)
+{
+    const char *note;
+    for (size_t i = 0; (note = error_note_at(e, i)); i++)
+        if (strcmp(note, text) == 0)
+            return true;
+    return false;
+}
+
+/* The notes of `from` are kept on `to`: they say what was going on. What several tasks were at is said once.
+ */
 static void move_notes(yoke_error *to, const yoke_error *from)
 {
     const char *note;
     for (size_t i = 0; (note = error_note_at(from, i)); i++)
-        yoke_error_note(to, "%s", note);
+        if (!has_note(to, note))
+            yoke_error_note(to, "%s", note);
 }
 
 /* The error of ours that `leaf` is but a consequence of: a channel lost because a child of this nursery died.

@@ -32,6 +32,16 @@ static yoke_error *call(struct yoke_context *ctx, struct text_view ns, const str
                          "result", result);
 }
 
+/* Says on `e` where the caller stands. */
+static yoke_error *while_called(yoke_error *e, const yoke_portal *portal, const char *endpoint,
+                                const char *file, int line)
+{
+    if (e && !yoke_error_is_cancelled(e))
+        yoke_error_note(e, "while: `%s` was called in actor `%s` [%s:%d]", endpoint,
+                        yoke_portal_peer(portal)->name, file, line);
+    return e;
+}
+
 yoke_error *yoke_call_at(const char *file, int line, yoke_portal *portal, const char *endpoint,
                          const void *args, void *result)
 {
@@ -41,7 +51,9 @@ yoke_error *yoke_call_at(const char *file, int line, yoke_portal *portal, const 
         return yoke_raise_at(file, line, "", &YOKE_USAGE, "yoke_call: no portal");
     struct text_view ns;
     const yoke_endpoint *ep;
-    YOKE_TRY(module_resolve(endpoint, &ns, &ep));
+    yoke_error *e = module_resolve(endpoint, &ns, &ep);
+    if (e)
+        return while_called(e, portal, endpoint ? endpoint : "", file, line);
     if (ep->type != YOKE_ENDPOINT_CALL)
         return yoke_raise_at(file, line, "", &YOKE_USAGE, "`%s` is a context: yoke_context_open is for those",
                              endpoint);
@@ -49,18 +61,17 @@ yoke_error *yoke_call_at(const char *file, int line, yoke_portal *portal, const 
         memset(result, 0, ep->result->size);
     struct buffer kwargs = BUFFER_EMPTY;
     struct yoke_context *ctx;
-    yoke_error *e = record_encode_args(&kwargs, ep->args, args);
+    e = record_encode_args(&kwargs, ep->args, args);
     if (!e)
         e = context_new(&ctx, portal->peer, endpoint, true);
     if (!e) {
         ctx->endpoint = ep;
         ctx->file = file;
         ctx->line = line;
-        e = call(ctx, ns, &kwargs, result);
-        if (e && !yoke_error_is_cancelled(e))
-            yoke_error_note(e, "while: `%s` was called in actor `%s` [%s:%d]", ctx->name,
-                            ctx->peer->channel->peer.name, file, line);
+        e = while_called(call(ctx, ns, &kwargs, result), portal, endpoint, file, line);
         context_free(ctx);
+    } else {
+        e = while_called(e, portal, endpoint, file, line);
     }
     buffer_free(&kwargs);
     return e;

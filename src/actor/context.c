@@ -2,6 +2,7 @@
 
 #include "actor/module.h"
 #include "actor/relay.h"
+#include "actor/stream.h"
 #include "base/memory.h"
 #include "msg/record.h"
 #include "msg/uid.h"
@@ -297,7 +298,11 @@ static yoke_error *wait_for_first(struct yoke_context *ctx)
 static yoke_error *begin(struct yoke_context *ctx, struct text_view ns, const struct buffer *kwargs,
                          void *started)
 {
-    YOKE_TRY(context_send_start(ctx, ns, text_view(ctx->endpoint->name), kwargs, true));
+    yoke_error *e = context_send_start(ctx, ns, text_view(ctx->endpoint->name), kwargs, true);
+    if (e) {
+        ctx->state = DIALOG_DONE; /* the far side knows nothing of it: there is no end to wait for */
+        return e;
+    }
     YOKE_TRY(wait_for_first(ctx));
     if (!started)
         return NULL;
@@ -312,6 +317,15 @@ static yoke_error *check_portal(const char *call, yoke_portal *portal)
     return portal ? NULL : yoke_raise(&YOKE_USAGE, "%s: no portal", call);
 }
 
+/* Says on `e`, met before there was a context, where the caller stands. */
+static yoke_error *while_asked(yoke_error *e, const yoke_portal *portal, const char *endpoint,
+                               const char *file, int line)
+{
+    yoke_error_note(e, "while: `%s` was asked of actor `%s` [%s:%d]", endpoint ? endpoint : "",
+                    yoke_portal_peer(portal)->name, file, line);
+    return e;
+}
+
 yoke_error *yoke_context_open_at(const char *file, int line, yoke_portal *portal, yoke_context **out,
                                  const char *endpoint, const void *args, void *started)
 {
@@ -319,17 +333,19 @@ yoke_error *yoke_context_open_at(const char *file, int line, yoke_portal *portal
     YOKE_TRY(check_portal("yoke_context_open", portal));
     struct text_view ns;
     const yoke_endpoint *ep;
-    YOKE_TRY(module_resolve(endpoint, &ns, &ep));
+    yoke_error *e = module_resolve(endpoint, &ns, &ep);
+    if (e)
+        return while_asked(e, portal, endpoint, file, line);
     if (ep->type != YOKE_ENDPOINT_CONTEXT)
         return yoke_raise_at(file, line, "", &YOKE_USAGE, "`%s` is a call: yoke_call is for those", endpoint);
     struct buffer kwargs = BUFFER_EMPTY;
     struct yoke_context *ctx;
-    yoke_error *e = record_encode_args(&kwargs, ep->args, args);
+    e = record_encode_args(&kwargs, ep->args, args);
     if (!e)
         e = context_new(&ctx, portal->peer, endpoint, false);
     if (e) {
         buffer_free(&kwargs);
-        return e;
+        return while_asked(e, portal, endpoint, file, line);
     }
     ctx->endpoint = ep;
     ctx->file = file;
@@ -448,8 +464,10 @@ yoke_error *yoke_context_close(yoke_context *ctx, yoke_error *e)
             e, yoke_raise(&YOKE_USAGE, "yoke_context_close is for the side that opened the context"));
     ctx->draining = true;
     context_drop_inbox(ctx);
-    if (!e && !ctx->cancel_called && ctx->state != DIALOG_DONE)
+    if (!e && !ctx->cancel_called && ctx->state != DIALOG_DONE) {
+        stream_say_stop(ctx); /* of a stream that the body left open: the far task may wait for that */
         e = wait_for_end(ctx, true);
+    }
     if (ctx->state != DIALOG_DONE)
         cancel_and_wait(ctx);
     ctx->scope_open = false;

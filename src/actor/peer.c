@@ -69,9 +69,12 @@ void peer_close(struct peer *peer)
 
 /* ---- errors ---- */
 
+/* Not a dup: that shares its notes and its trace, and each who is told of the loss adds his own. */
 yoke_error *peer_lost(struct peer *peer)
 {
-    return peer->lost ? yoke_error_dup(peer->lost) : channel_broken(peer->channel);
+    if (!peer->lost)
+        return channel_broken(peer->channel);
+    return channel_closed_again(peer->channel, peer->lost);
 }
 
 void peer_break(struct peer *peer, const char *fmt, ...)

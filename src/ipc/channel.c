@@ -24,17 +24,28 @@ const yoke_uid *channel_error_peer(const yoke_error *e)
     return error_details(e, &peer_details);
 }
 
-yoke_error *channel_closed_because(struct channel *c, yoke_error *cause, const char *how)
+static yoke_error *with_peer(struct channel *c, yoke_error *e)
 {
-    yoke_error *e =
-        yoke_wrap(cause, &YOKE_TRANSPORT_CLOSED, "the channel to actor `%s` (pid %lld) is closed: %s",
-                  c->peer.name, (long long)c->peer_pid, how);
     yoke_uid *peer = memory_alloc(sizeof *peer);
     if (peer) {
         *peer = c->peer;
         error_set_details(e, &peer_details, peer);
     }
     return e;
+}
+
+yoke_error *channel_closed_because(struct channel *c, yoke_error *cause, const char *how)
+{
+    return with_peer(c, yoke_wrap(cause, &YOKE_TRANSPORT_CLOSED,
+                                  "the channel to actor `%s` (pid %lld) is closed: %s", c->peer.name,
+                                  (long long)c->peer_pid, how));
+}
+
+yoke_error *channel_closed_again(struct channel *c, const yoke_error *e)
+{
+    return with_peer(c, yoke_wrap_at(yoke_error_file(e), yoke_error_line(e), yoke_error_function(e),
+                                     yoke_error_dup(yoke_error_cause(e)), yoke_error_kind_of(e), "%s",
+                                     yoke_error_message(e)));
 }
 
 static yoke_error *closed_error(struct channel *c, const char *how)

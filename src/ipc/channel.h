@@ -82,6 +82,8 @@ yoke_error *channel_broken(struct channel *c);
 /* An error of kind YOKE_TRANSPORT_CLOSED that speaks of this channel's peer. cause: why, or NULL when `how`
  * tells it all; ownership passes. */
 yoke_error *channel_closed_because(struct channel *c, yoke_error *cause, const char *how);
+/* The same loss told once more: an error like `e`, with notes of its own. */
+yoke_error *channel_closed_again(struct channel *c, const yoke_error *e);
 /* The peer that an error of kind YOKE_TRANSPORT_CLOSED speaks of, or NULL. */
 const yoke_uid *channel_error_peer(const yoke_error *e);
 

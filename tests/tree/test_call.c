@@ -423,6 +423,13 @@ static yoke_error *call_the_gone(struct scene *s)
     int64_t begin = yoke_now(), sum;
     EXPECT(yoke_call(gone, "ends:add", &(pair){1, 2}, &sum), &YOKE_TRANSPORT_CLOSED, "`gone`");
     CHECK(tree_ms_since(begin) < 50);
+    /* Who is told of the loss later is not told of the other calls. */
+    yoke_error *e = yoke_call(gone, "ends:add", &(pair){1, 2}, &sum);
+    char *text = yoke_error_text(e), *note = text ? strstr(text, "while: ") : NULL;
+    bool once = note && !strstr(note + 1, "while: ");
+    free(text);
+    EXPECT(e, &YOKE_TRANSPORT_CLOSED, "`gone`");
+    CHECK(once);
     CHECK(!yoke_portal_is_connected(gone));
     return NULL;
 }

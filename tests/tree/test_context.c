@@ -662,6 +662,30 @@ static void test_many_contexts_in_turn(void **state)
     assert_success(tree_with_child("ends", many_in_turn, NULL));
 }
 
+/* What could not be asked for has no end to wait for. */
+static yoke_error *open_in_vain(struct scene *s)
+{
+    yoke_portal *gone;
+    yoke_scope over;
+    YOKE_TRY(yoke_actors_start(s->actors, "gone", &(yoke_actor_options){.modules = "ends"}, &gone));
+    YOKE_TRY(yoke_portal_cancel_actor(gone, 0, NULL));
+    while (yoke_actors_count(s->actors) > 1)
+        YOKE_TRY(yoke_sleep(YOKE_MS(1)));
+    int64_t begin = yoke_now();
+    EXPECT(yoke_context_open(gone, &s->ctx, "ends:work", LONG, NULL), &YOKE_TRANSPORT_CLOSED, "`gone`");
+    YOKE_TRY(yoke_scope_open(&over));
+    yoke_scope_cancel(&over, NULL);
+    yoke_error *e = yoke_context_open(s->portal, &s->ctx, "ends:work", LONG, NULL);
+    bool cancelled = yoke_error_is_cancelled(e);
+    YOKE_TRY(yoke_scope_close(&over, e));
+    CHECK(cancelled && tree_ms_since(begin) < 300);
+    return NULL;
+}
+static void test_open_that_could_not_ask_does_not_wait(void **state)
+{
+    assert_success(tree_with_child("ends", open_in_vain, NULL));
+}
+
 /* ---- cleanup of the far task ---- */
 
 static yoke_error *cancel_it(struct scene *s)
@@ -790,5 +814,6 @@ TREE_MAIN(TEST(test_ctx_01_open_delivers_the_first_value),
           TEST(test_ctx_29_remote_error_interrupts_the_body), TEST(test_ctx_30_both_sides_fail),
           TEST(test_ctx_33_cancel_on_a_broken_channel), TEST(test_ctx_39_two_contexts_to_one_endpoint),
           TEST(test_ctx_41_absorbed_cancel_of_a_nested_context), TEST(test_many_contexts_in_turn),
-          TEST(test_ctx_45_cleanup_is_waited_for), TEST(test_ctx_46_relay_08_cleanup_that_fails),
-          TEST(test_matrix_of_simple_contexts), TEST(test_ctx_48_matrix_of_cancels))
+          TEST(test_open_that_could_not_ask_does_not_wait), TEST(test_ctx_45_cleanup_is_waited_for),
+          TEST(test_ctx_46_relay_08_cleanup_that_fails), TEST(test_matrix_of_simple_contexts),
+          TEST(test_ctx_48_matrix_of_cancels))
