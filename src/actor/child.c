@@ -34,6 +34,8 @@ struct child_step child_step(enum child_state state, enum child_event event)
 /* A debugger may hold the child for as long as the person wants: no bound passes meanwhile. */
 enum { LEAST_TERM_MS = 100, HELD_AGAIN_MS = 200, LOSS_BOUND_MS = 500, SWEEP_MS = 600 };
 
+enum { REPORT_BYTES_MAX = 4 << 20 };
+
 static void request_answered(struct yoke_context *request, void *arg)
 {
     if (!request->remote) /* an error is no acknowledgement; a lost channel tells by itself */
@@ -140,11 +142,12 @@ void child_post(struct child *c, enum child_event event)
 
 /* ---- the end ---- */
 
-/* What the child's crash handler left in its pipe; SIGKILL leaves nothing. */
+/* What the child's crash handler left in its pipe; SIGKILL leaves nothing. Bounded: a process that the child
+ * forked has the pipe too, and may write on. */
 static void read_report(struct child *c, yoke_error *death)
 {
     struct buffer report = BUFFER_EMPTY;
-    for (;;) {
+    while (buffer_size(&report) < REPORT_BYTES_MAX) {
         if (!buffer_reserve(&report, 1 << 16))
             break;
         ssize_t n = read(c->crash_fd, report.data + report.end, 1 << 16);
