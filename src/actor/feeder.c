@@ -23,8 +23,8 @@ void context_drop_inbox(struct yoke_context *ctx)
 
 yoke_error *context_overrun(const struct yoke_context *ctx)
 {
-    const char *why =
-        ctx->stream.opened ? "the reader of the stream is too slow" : "no stream was opened on this side";
+    const char *why = ctx->stream.opened ? "its reader is too slow (allow_overruns keeps more)"
+                                         : "no stream was opened here";
     return yoke_raise(&YOKE_STREAM_OVERRUN, "more than %d messages of actor `%s` wait in `%s`: %s",
                       CONTEXT_QUEUE_MESSAGES, ctx->peer->channel->peer.name, ctx->name, why);
 }

@@ -51,7 +51,7 @@ static yoke_error *find_program(char path[PATH_BYTES])
 static yoke_error *look_at_terminal(struct debugger *d)
 {
     if (!isatty(STDIN_FILENO))
-        return yoke_raise(&YOKE_NOT_FOUND, "no terminal for the debugger: standard input is none");
+        return yoke_raise(&YOKE_NOT_FOUND, "no terminal for the debugger: standard input is not one");
     d->tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (d->tty < 0)
         return yoke_raise_errno(errno, "no terminal for the debugger: /dev/tty");
