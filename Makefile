@@ -42,7 +42,9 @@ bench: $(BUILD)/build.ninja
 format: setup
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-install: all
+install: $(BUILD)/build.ninja
+	@$(if $(PREFIX),meson configure $(BUILD) --prefix=$(PREFIX))
+	@ninja -C $(BUILD)
 	@meson install -C $(BUILD) --no-rebuild
 
 clean:
