@@ -116,11 +116,14 @@ void nursery_move(yoke_nursery *from, yoke_nursery *to)
     nursery_released(from);
 }
 
-/* Real errors as a group, with a Cancelled as its last member; a Cancelled alone goes as it is. What is this
- * scope's own is then absorbed. */
+/*
+ * Real errors as a group, with a Cancelled as its last member; a Cancelled alone goes as it is. What is this
+ * scope's own is absorbed: the one that is kept before there is a group, since taking it out of one takes
+ * memory.
+ */
 static yoke_error *remains(yoke_nursery *n, bool bare)
 {
-    yoke_error *e = n->cancelled;
+    yoke_error *e = scope_absorb(&n->scope, n->cancelled);
     n->cancelled = NULL;
     if (n->error_count) {
         if (e)

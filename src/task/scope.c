@@ -289,7 +289,7 @@ static void check_innermost(const yoke_scope *s, const yoke_task *task)
             task->name, what(s), s->file, s->line, what(task->scope), task->scope->file, task->scope->line);
 }
 
-static yoke_error *absorb(yoke_scope *s, yoke_error *e)
+yoke_error *scope_absorb(yoke_scope *s, yoke_error *e)
 {
     if (!e || !s->cancel_called || seen_from_parent(s))
         return e;
@@ -325,7 +325,7 @@ yoke_error *scope_leave(yoke_scope *s, yoke_error *e)
     yoke_task *task = task_here();
     check_innermost(s, task);
     timer_unset(&task->scheduler->timers, &s->timer);
-    e = absorb(s, e);
+    e = scope_absorb(s, e);
     list_remove(&task->in_scope);
     list_append(&s->parent->tasks, &task->in_scope);
     list_remove(&s->in_parent);

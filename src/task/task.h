@@ -207,6 +207,8 @@ yoke_nursery *start_target(const struct start *start);
 
 /* Cancels `s` with an error as reason (ownership passes; of kind YOKE_CANCELLED; NULL: none). */
 void scope_cancel_with(yoke_scope *s, yoke_error *reason);
+/* What remains of `e` when the Cancelled that is this scope's own is taken out. */
+yoke_error *scope_absorb(yoke_scope *s, yoke_error *e);
 /* As yoke_scope_close, also for a nursery's. */
 yoke_error *scope_leave(yoke_scope *s, yoke_error *e);
 /* All tasks and scopes directly in `from`, but the opener of `from`, are in `to` from here on. */
