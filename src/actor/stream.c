@@ -64,15 +64,9 @@ static yoke_error *send_refused(struct yoke_context *ctx)
 static yoke_error *send_item(struct yoke_context *ctx, const void *item)
 {
     YOKE_TRY(send_refused(ctx));
-    struct buffer payload = BUFFER_EMPTY;
-    yoke_error *e = record_encode(&payload, sent_record(ctx), item, "item");
-    if (!e)
-        e = channel_send(ctx->peer->channel,
-                         &(struct msg){.type = MSG_YIELD,
-                                       .cid = text_view(ctx->cid),
-                                       .pld = {buffer_begin(&payload), buffer_size(&payload)}});
-    buffer_free(&payload);
-    return e;
+    return channel_send(ctx->peer->channel, &(struct msg){.type = MSG_YIELD,
+                                                          .cid = text_view(ctx->cid),
+                                                          .pld_item = {sent_record(ctx), item, "item"}});
 }
 
 yoke_error *yoke_send(yoke_stream *stream, const void *item)

@@ -48,11 +48,20 @@ enum msg_flag {
     MSG_FLAG_TRUE
 }; /* a bool that may be missing or nil */
 
+/* An item for the payload of a message that is sent: its frame is where it is encoded, as by record_encode.
+ */
+struct msg_item {
+    const yoke_record *record; /* NULL: there is none, and the payload is the view */
+    const void *item;
+    const char *path; /* begins the path in an error's text */
+};
+
 enum msg_functype { MSG_FUNC_ASYNCFUNC, MSG_FUNC_ASYNCGEN, MSG_FUNC_CONTEXT };
 
 struct msg {
     enum msg_type type;
-    struct text_view cid; /* of all but Aid and SpawnSpec; data NULL: nil (Error alone) */
+    struct text_view cid;     /* of all but Aid and SpawnSpec; data NULL: nil (Error alone) */
+    struct msg_item pld_item; /* to encode, instead of `pld`; never set by msg_decode */
     union {
         struct {
             struct uid_view uid;
@@ -110,9 +119,10 @@ YOKE_MUST_USE yoke_error *msg_decode(const uint8_t *body, size_t size, const str
  * peers do. What would kill or confuse a peer is refused with YOKE_USAGE before anything is appended: a text
  * that is not UTF-8, an empty relay path, ContextCancelled without canceller, StreamOverrun without sender, a
  * missing field, a view that is not one well-formed value of its field's type. A frame over
- * limits->frame_bytes or limits->elements: YOKE_TOO_LARGE. Without memory: YOKE_NO_MEMORY. On an error
- * nothing is appended. What is not set and has a default is written with it (pld_spec, tb; nil else); an
- * is_registrar or is_probe that is absent and a `yoke` that is NULL are left out.
+ * limits->frame_bytes or limits->elements: YOKE_TOO_LARGE. An item as record_encode. Without memory:
+ * YOKE_NO_MEMORY. On an error nothing is appended. What is not set and has a default is written with it
+ * (pld_spec, tb; nil else); an is_registrar or is_probe that is absent and a `yoke` that is NULL are left
+ * out.
  */
 YOKE_MUST_USE yoke_error *msg_encode(struct buffer *out, const struct msg *m,
                                      const struct msg_limits *limits);

@@ -3,6 +3,7 @@
  * peer could not bear never begins to be written; then msgpack-c's packer writes it.
  */
 #include "msg/pack.h"
+#include "msg/record.h"
 #include "msg/utf8.h"
 #include "msg/wire_form.h"
 
@@ -65,6 +66,11 @@ static yoke_error *check_raw(struct checker *c, enum form form, struct raw_view 
     return NULL;
 }
 
+static bool is_item(const struct msg *m, const struct field *field)
+{
+    return m->pld_item.record && field->form == FORM_VALUE;
+}
+
 /* An extra key that is not set is left out. */
 static bool is_written(const struct msg *m, const struct field *field)
 {
@@ -81,6 +87,8 @@ static yoke_error *check_field(struct checker *c, const struct msg *m, const str
 {
     const void *from = (const char *)m + field->offset;
     const struct text_view *text = from;
+    if (is_item(m, field))
+        return NULL; /* when it is written: what it counts is known by then */
     switch (field->form) {
     case FORM_TEXT:
         if (!text->data)
@@ -115,8 +123,9 @@ static yoke_error *check_kind(const struct msg *m)
     return NULL;
 }
 
-/* `*pairs`: how many the message's map will have. */
-static yoke_error *check(const struct msg *m, const struct msg_limits *limits, size_t *pairs)
+/* `*pairs`: how many the message's map will have; `*elements`: how many an item may still have. */
+static yoke_error *check(const struct msg *m, const struct msg_limits *limits, size_t *pairs,
+                         size_t *elements)
 {
     if ((unsigned)m->type >= MSG_TYPE_COUNT)
         return yoke_raise(&YOKE_USAGE, "a message of unknown type %d", (int)m->type);
@@ -133,6 +142,7 @@ static yoke_error *check(const struct msg *m, const struct msg_limits *limits, s
         YOKE_TRY(count_elements(&c, 2)); /* the key and its value */
         YOKE_TRY(check_field(&c, m, field, limits));
     }
+    *elements = c.elements;
     return check_kind(m);
 }
 
@@ -190,10 +200,28 @@ static void write_raw(struct pack *p, const struct raw_view *raw)
         msgpack_pack_nil(&p->packer);
 }
 
+/* Straight into the frame; a large one would else be copied twice. */
+static yoke_error *write_item(struct pack *p, const struct msg *m, const struct msg_limits *limits,
+                              size_t elements)
+{
+    const struct msg_item *item = &m->pld_item;
+    size_t before = buffer_size(p->out);
+    if (p->fault)
+        return NULL;
+    YOKE_TRY(record_encode(p->out, item->record, item->item, item->path));
+    struct checker c = {elements, {&YOKE_USAGE, wire_layouts[m->type].name, "pld"}};
+    struct raw_view view = {buffer_begin(p->out) + before, buffer_size(p->out) - before};
+    if (buffer_size(p->out) - p->before > p->limit)
+        p->fault = PACK_TOO_LARGE;
+    return p->fault ? NULL : check_raw(&c, FORM_VALUE, view, limits);
+}
+
 static void write_field(struct pack *p, const struct msg *m, const struct field *field)
 {
     const void *from = (const char *)m + field->offset;
     write_key(p, field->key);
+    if (is_item(m, field))
+        return; /* write_item's */
     switch (field->form) {
     case FORM_TEXT:
     case FORM_TEXT_OR_NIL:
@@ -218,15 +246,24 @@ static void write_field(struct pack *p, const struct msg *m, const struct field 
     }
 }
 
-static void write_body(struct pack *p, const struct msg *m, size_t pairs)
+static yoke_error *write_body(struct pack *p, const struct msg *m, const struct msg_limits *limits)
 {
+    size_t pairs = 0, elements = 0;
+    YOKE_TRY(check(m, limits, &pairs, &elements));
     const struct layout *layout = &wire_layouts[m->type];
+    pack_raw(p, "\0\0\0", 4);
     msgpack_pack_map(&p->packer, pairs);
     write_key(p, "msg_type");
     write_key(p, layout->name);
-    for (size_t i = 0; i < layout->count; i++)
-        if (is_written(m, &layout->fields[i]))
-            write_field(p, m, &layout->fields[i]);
+    for (size_t i = 0; i < layout->count; i++) {
+        const struct field *field = &layout->fields[i];
+        if (!is_written(m, field))
+            continue;
+        write_field(p, m, field);
+        if (is_item(m, field))
+            YOKE_TRY(write_item(p, m, limits, elements));
+    }
+    return NULL;
 }
 
 static void set_length(const struct pack *p)
@@ -239,18 +276,17 @@ static void set_length(const struct pack *p)
 
 yoke_error *msg_encode(struct buffer *out, const struct msg *m, const struct msg_limits *limits)
 {
-    size_t pairs = 0;
-    YOKE_TRY(check(m, limits, &pairs));
     size_t most = limits->frame_bytes < UINT32_MAX ? limits->frame_bytes : UINT32_MAX;
     struct pack p;
     pack_begin(&p, out, most + 4);
-    pack_raw(&p, "\0\0\0", 4);
-    write_body(&p, m, pairs);
-    if (!p.fault) {
+    yoke_error *e = write_body(&p, m, limits);
+    if (!e && !p.fault) {
         set_length(&p);
         return NULL;
     }
     pack_undo(&p);
+    if (e)
+        return e;
     if (p.fault == PACK_TOO_LARGE)
         return yoke_raise(&YOKE_TOO_LARGE, "%s: a frame of more than %zu bytes", msg_type_name(m->type),
                           most);

@@ -1,6 +1,7 @@
 /* Frames: those recorded from real peers, and each way in which a frame can be wrong. */
 #include "base/memory.h"
 #include "msg/frames.h"
+#include "msg/record.h"
 #include "msg/wire.h"
 
 #include <msgpack.h>
@@ -566,6 +567,41 @@ static void test_no_memory_leaves_the_buffer(void **state)
     }
 }
 
+YOKE_RECORD(note, (str, text), (list, u64, numbers));
+
+/* An item that is encoded in the frame gives the bytes of one that was encoded before, or nothing. */
+static void test_an_item_as_payload(void **state)
+{
+    uint64_t numbers[] = {1, 2, 300};
+    note item = {"word", {numbers, 3}};
+    struct buffer apart = BUFFER_EMPTY, view = BUFFER_EMPTY, in_place = BUFFER_EMPTY;
+    assert_success(record_encode(&apart, &yoke_record_note, &item, "item"));
+    struct msg m = {
+        .type = MSG_YIELD, .cid = text_view("c"), .pld = {buffer_begin(&apart), buffer_size(&apart)}};
+    assert_success(msg_encode(&view, &m, limits));
+    m.pld = (struct raw_view){NULL, 0};
+    m.pld_item = (struct msg_item){&yoke_record_note, &item, "item"};
+    assert_success(msg_encode(&in_place, &m, limits));
+    size_t size = buffer_size(&view);
+    assert_int_equal(buffer_size(&in_place), size);
+    assert_memory_equal(buffer_begin(&in_place), buffer_begin(&view), size);
+
+    /* Map, msg_type, cid, pld, each with its value; the payload has two keys, a text, a list, its numbers. */
+    struct msg_limits exact = {size - 4, 64, 1 + 2 + 2 + 2 + 2 + 1 + 1 + 3}, less = exact;
+    assert_success(msg_encode(&view, &m, &exact));
+    assert_int_equal(buffer_size(&view), 2 * size);
+    less.elements--;
+    assert_error(msg_encode(&in_place, &m, &less), &YOKE_TOO_LARGE);
+    less = (struct msg_limits){size - 5, 64, exact.elements};
+    assert_error(msg_encode(&in_place, &m, &less), &YOKE_TOO_LARGE);
+    item.text = "\x80";
+    assert_error_text(msg_encode(&in_place, &m, limits), &YOKE_MSG_TYPE, "item.text: not UTF-8");
+    assert_int_equal(buffer_size(&in_place), size);
+    buffer_free(&apart);
+    buffer_free(&view);
+    buffer_free(&in_place);
+}
+
 HARNESS_MAIN(TEST(test_recorded_frames_round_trip), TEST(test_truncated_everywhere),
              TEST(test_fields_are_views), TEST(test_no_message),
              TEST(test_any_order_unknown_and_missing_keys), TEST(test_duplicate_keys), TEST(test_broken_text),
@@ -574,4 +610,5 @@ HARNESS_MAIN(TEST(test_recorded_frames_round_trip), TEST(test_truncated_everywhe
              TEST(test_elements_limit_is_the_same_both_ways), TEST(test_frame_limit_is_the_same_both_ways),
              TEST(test_announced_sizes_are_not_believed), TEST(test_refused_messages),
              TEST(test_defaults_and_the_extra_key), TEST(test_default_pld_spec),
-             TEST(test_elements_are_counted_alike), TEST(test_no_memory_leaves_the_buffer))
+             TEST(test_elements_are_counted_alike), TEST(test_no_memory_leaves_the_buffer),
+             TEST(test_an_item_as_payload))
