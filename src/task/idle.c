@@ -125,6 +125,7 @@ void idle_wait(struct scheduler *s)
     int64_t end = clock_add(s->quiet_at, quiet);
     pass_look(s, end > now ? end - now : 0);
     bool posted = atomic_load_explicit(&s->posted, memory_order_acquire);
-    if (!s->ready && !posted && clock_real() >= end)
+    bool due = s->timers.count && timer_earliest(&s->timers) <= clock_now(s);
+    if (!s->ready && !posted && !due && clock_real() >= end)
         quiet_has_lasted(s);
 }
