@@ -197,8 +197,8 @@ YOKE_MUST_USE yoke_error *yoke_scope_enter_at(const char *file, int line, yoke_s
 /*
  * Closes the innermost scope of the calling task, given the body's error; returns what remains. If this scope
  * was cancelled, and none that encloses it (up to a shield), the Cancelled in `e` is absorbed: alone it
- * becomes NULL, among others it is taken out of the group. Not a checkpoint. Aborts if `s` is not the
- * innermost, or not the caller's.
+ * becomes NULL, among others it is taken out of the group (without memory for that it stays in it, and goes
+ * on beside them). Not a checkpoint. Aborts if `s` is not the innermost, or not the caller's.
  */
 YOKE_MUST_USE yoke_error *yoke_scope_close(yoke_scope *s, yoke_error *e);
 /*
