@@ -90,7 +90,7 @@ struct scheduler {
     size_t answers;    /* expected from other threads: neither idle nor dead as long as there is one */
     size_t for_ever;   /* tasks in yoke_sleep_forever */
     bool may_deadlock; /* do not look whether all tasks wait for each other */
-    bool flat; /* nurseries unwrap a group of one unless told otherwise */
+    bool flat;         /* nurseries unwrap a group of one unless told otherwise */
     yoke_token *token; /* or NULL: nobody has asked for it */
     yoke_error *deadlock, *failure; /* what ended the run before its time */
     yoke_task *aborting;            /* whose abort function runs, or NULL */

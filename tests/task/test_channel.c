@@ -855,6 +855,164 @@ static void test_sys_03_channels_without_memory(void **state)
     run(one_allocation);
 }
 
+/* ---- what is wider than one operation ---- */
+
+/* The signatures are the item's type: a call with another one is a warning that stops the build. */
+static void test_chan_12_typed_without_casts(void **state)
+{
+    assert_true(_Generic(&number_send, yoke_error * (*)(number_sender *, int) : true, default : false));
+    assert_true(_Generic(&number_recv, yoke_error * (*)(number_receiver *, int *) : true, default : false));
+    assert_true(_Generic(&number_recv_nowait, yoke_error * (*)(number_receiver *, int *)
+                         : true, default
+                         : false));
+    assert_true(_Generic(&number_send_clause, yoke_clause(*)(number_sender *, const int *)
+                         : true, default
+                         : false));
+    assert_true(_Generic(&number_recv_clause, yoke_clause(*)(number_receiver *, int *)
+                         : true, default
+                         : false));
+}
+
+static yoke_error *peak(void *arg)
+{
+    number_sender tx;
+    number_receiver rx;
+    yoke_channel_statistics now;
+    int item;
+    YOKE_TRY(number_channel(&tx, &rx, 8));
+    for (int round = 1; round <= 5; round += 2) {
+        for (int i = 0; i < round; i++)
+            YOKE_TRY(number_send(&tx, i));
+        for (int i = 0; i < round; i++)
+            YOKE_TRY(number_recv(&rx, &item));
+        yoke_sender_statistics(&tx.end, &now);
+        CHECK(now.used == 0 && now.peak == (size_t)round);
+    }
+    YOKE_TRY(number_send(&tx, 0));
+    yoke_receiver_statistics(&rx.end, &now);
+    CHECK(now.used == 1 && now.peak == 5);
+    number_sender_close(&tx);
+    number_receiver_close(&rx);
+    return NULL;
+}
+
+static void test_chan_23_peak(void **state)
+{
+    run(peak);
+}
+
+static yoke_error *refused_items(void *arg)
+{
+    yoke_sender tx;
+    yoke_receiver rx;
+    yoke_nursery n;
+    yoke_channel_options options = {.destroy = destroy};
+    int inside = 1, item = 10;
+    YOKE_TRY(yoke_channel_open(&tx, &rx, 1, sizeof(int), &options));
+    YOKE_TRY(yoke_channel_send(&tx, &inside));
+    CHECK(would_block(yoke_channel_send_nowait(&tx, &item)) && destroyed == 0);
+    YOKE_TRY(yoke_nursery_open(&n));
+    void *args[] = {&tx, &item};
+    YOKE_TRY(yoke_spawn(&n, send_bytes, args));
+    settle();
+    yoke_nursery_cancel(&n, NULL);
+    YOKE_TRY(yoke_nursery_close(&n, NULL));
+    CHECK(destroyed == 0 && item == 10);
+    /* A sender that waits when the last receiver closes keeps its item; the one inside is the channel's. */
+    YOKE_TRY(yoke_nursery_open(&n));
+    YOKE_TRY(yoke_spawn(&n, send_bytes, args));
+    settle();
+    yoke_receiver_close(&rx);
+    yoke_error *e = yoke_nursery_close_flat(&n, NULL);
+    CHECK(was_kind(e, &YOKE_BROKEN_RESOURCE) && destroyed == 1);
+    yoke_sender_close(&tx);
+    CHECK(destroyed == 1);
+    return NULL;
+}
+
+static void test_chan_24_a_refused_item_stays_the_callers(void **state)
+{
+    destroyed = 0;
+    run(refused_items);
+}
+
+static yoke_error *ring_memory(void *arg)
+{
+    enum { MANY = 10000 };
+    number_sender tx;
+    number_receiver rx;
+    int item;
+    YOKE_TRY(number_channel(&tx, &rx, YOKE_UNBOUNDED));
+    size_t empty = memory_live();
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < MANY; i++)
+            YOKE_TRY(number_send_nowait(&tx, i));
+        CHECK(memory_live() == empty + 1);
+        for (int i = 0; i < MANY; i++) {
+            YOKE_TRY(number_recv_nowait(&rx, &item));
+            CHECK(item == i);
+        }
+        CHECK(memory_live() == empty);
+    }
+    /* A small one is kept: passing items singly asks for memory once. */
+    YOKE_TRY(number_send_nowait(&tx, 1));
+    YOKE_TRY(number_recv_nowait(&rx, &item));
+    memory_fail_after(0);
+    yoke_error *e = NULL;
+    for (int i = 0; i < 100 && !e; i++) {
+        e = number_send_nowait(&tx, i);
+        if (!e)
+            e = number_recv_nowait(&rx, &item);
+    }
+    bool asked = memory_fail_after(SIZE_MAX);
+    YOKE_TRY(e);
+    CHECK(!asked);
+    number_sender_close(&tx);
+    number_receiver_close(&rx);
+    return one_allocation(NULL);
+}
+
+static void test_chan_29_memory(void **state)
+{
+    run(ring_memory);
+}
+
+static yoke_error *no_idle_wakes(void *arg)
+{
+    number_sender tx;
+    number_receiver rx;
+    yoke_nursery n;
+    YOKE_TRY(number_channel(&tx, &rx, 0));
+    YOKE_TRY(yoke_nursery_open(&n));
+    struct end a = {.rx = &rx, .item = -1}, b = {.rx = &rx, .item = -1};
+    YOKE_TRY(yoke_spawn(&n, receive_it, &a));
+    YOKE_TRY(yoke_spawn(&n, receive_it, &b));
+    settle();
+    yoke_task *second = container_of(n.children.prev, yoke_task, in_nursery);
+    CHECK(second->state == TASK_PARKED);
+    YOKE_TRY(number_send_nowait(&tx, 7));
+    CHECK(second->state == TASK_PARKED); /* it was not even made ready */
+    settle();
+    CHECK(a.done && a.item == 7 && !b.done && second->state == TASK_PARKED);
+
+    /* An item and the close in one pass: the first gets the item, the second the end. */
+    a = (struct end){.rx = &rx, .item = -1};
+    YOKE_TRY(yoke_spawn(&n, receive_it, &a));
+    settle();
+    YOKE_TRY(number_send_nowait(&tx, 8));
+    number_sender_close(&tx);
+    settle();
+    CHECK(b.done && !b.outcome && b.item == 8);
+    CHECK(a.done && a.item == -1 && was_kind(a.outcome, &YOKE_END_OF_CHANNEL));
+    number_receiver_close(&rx);
+    return yoke_nursery_close(&n, NULL);
+}
+
+static void test_chan_30_wakes_no_one_for_nothing(void **state)
+{
+    run(no_idle_wakes);
+}
+
 HARNESS_MAIN(TEST(test_chan_01_hand_over_at_zero), TEST(test_chan_02_bounded_and_unbounded),
              TEST(test_chan_04_nowait_forms), TEST(test_chan_03_order),
              TEST(test_chan_19_who_waits_comes_first), TEST(test_chan_05_clones),
@@ -868,4 +1026,6 @@ HARNESS_MAIN(TEST(test_chan_01_hand_over_at_zero), TEST(test_chan_02_bounded_and
              TEST(test_chan_15_fairness), TEST(test_chan_14_what_is_left_is_freed),
              TEST(test_chan_14_an_item_may_hold_the_last_sender), TEST(test_chan_18_bad_capacity),
              TEST(test_chan_25_sizes_of_items), TEST(test_chan_13_statistics),
-             TEST(test_sys_03_channels_without_memory))
+             TEST(test_sys_03_channels_without_memory), TEST(test_chan_12_typed_without_casts),
+             TEST(test_chan_23_peak), TEST(test_chan_24_a_refused_item_stays_the_callers),
+             TEST(test_chan_29_memory), TEST(test_chan_30_wakes_no_one_for_nothing))

@@ -50,6 +50,7 @@ class Tree:
 
     def __init__(self, backend, run_ms, *special):
         self.folder = tempfile.mkdtemp(prefix="kill-")
+        self.backend = backend
         self.mark = "KILL_TEST=" + uuid.uuid4().hex
         environment = {k: v for k, v in os.environ.items() if not k.startswith("YOKE_")}
         environment |= {"YOKE_BACKEND": backend, "TMPDIR": self.folder, "XDG_RUNTIME_DIR": self.folder,
@@ -82,10 +83,13 @@ class Tree:
     def role_of(self, process):
         if process.pid == self.root.pid:
             return "root"
-        if process.option().startswith("--yoke-zygote="):
+        # Between its fork and its exec a process still looks like the one that starts it.
+        starting = not process.name.startswith("yoke-") or (
+            process.name.startswith("yoke-middle") and process.parent != self.root.pid)
+        if process.option().startswith("--yoke-zygote=") or starting and self.backend == "fork":
             return "zygote"
         for role in "middle", "leaf":
-            if process.name.startswith("yoke-" + role):
+            if process.name.startswith("yoke-" + role) and not starting:
                 return role
         return "newborn" # it has not met its parent yet
 
