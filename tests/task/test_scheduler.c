@@ -756,6 +756,110 @@ static void test_sched_13_abort_refused(void **state)
     assert_success(yoke_run(abort_refused, NULL, NULL));
 }
 
+/* ---- an abort that takes its time ---- */
+
+struct slow {
+    yoke_task *task;
+    int aborts;
+    bool shielded_passed;
+    yoke_error *got;
+};
+
+static enum yoke_abort abort_later(yoke_task *task, void *arg)
+{
+    ((struct slow *)arg)->aborts++;
+    return YOKE_ABORT_REFUSED;
+}
+
+/* The shield is raised between the abort and its delivery. */
+static yoke_error *park_slowly(void *arg)
+{
+    struct slow *p = arg;
+    yoke_scope s;
+    YOKE_TRY(yoke_scope_open(&s));
+    p->task = yoke_current_task();
+    p->got = yoke_park(abort_later, p);
+    yoke_scope_set_shield(&s, true);
+    yoke_error *e = yoke_checkpoint();
+    p->shielded_passed = !e;
+    return yoke_scope_close(&s, e);
+}
+
+static yoke_error *slow_abort(void *arg)
+{
+    struct slow p = {.aborts = 0};
+    yoke_nursery outer, inner;
+    YOKE_TRY(yoke_nursery_open(&outer));
+    YOKE_TRY(yoke_nursery_open(&inner));
+    YOKE_TRY(yoke_spawn(&inner, park_slowly, &p));
+    settle();
+    yoke_nursery_cancel(&inner, "first");
+    yoke_nursery_cancel(&outer, "second");
+    if (p.aborts != 1)
+        return yoke_raise(&YOKE_INTERNAL, "%d aborts", p.aborts);
+    settle();
+    yoke_reschedule(p.task, task_news(p.task));
+    YOKE_TRY(yoke_nursery_close(&inner, NULL));
+    bool cancelled = yoke_error_is_cancelled(p.got);
+    yoke_error_free(p.got);
+    YOKE_TRY(yoke_nursery_close(&outer, NULL));
+    return cancelled && p.shielded_passed ? NULL
+                                          : yoke_raise(&YOKE_INTERNAL, "%d %d", cancelled, p.shielded_passed);
+}
+
+static void test_sched_21_slow_abort(void **state)
+{
+    assert_success(yoke_run(slow_abort, NULL, NULL));
+}
+
+/* ---- what an abort function may do ---- */
+
+static enum yoke_abort abort_by_checkpoint(yoke_task *task, void *arg)
+{
+    yoke_error_free(yoke_checkpoint());
+    return YOKE_ABORT_DONE;
+}
+
+static enum yoke_abort abort_by_nonsense(yoke_task *task, void *arg)
+{
+    return (enum yoke_abort)77;
+}
+
+static yoke_error *park_under(void *arg)
+{
+    return yoke_park(*(yoke_abort_fn *)arg, NULL);
+}
+
+static yoke_error *cancel_the_parked(void *arg)
+{
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_task *child = NULL;
+    YOKE_TRY(yoke_spawn(&n, park_under, arg));
+    settle();
+    child = container_of(n.children.next, yoke_task, in_nursery);
+    yoke_nursery_cancel(&n, NULL);
+    if (child->state == TASK_PARKED)
+        yoke_reschedule(child, NULL);
+    return yoke_nursery_close(&n, NULL);
+}
+
+static void die_by_checkpoint_in_abort(void)
+{
+    yoke_abort_fn fn = abort_by_checkpoint;
+    yoke_error_free(yoke_run(cancel_the_parked, &fn, NULL));
+}
+
+static void test_sched_22_what_an_abort_function_may_do(void **state)
+{
+    assert_death(die_by_checkpoint_in_abort, "yoke_checkpoint", "abort function", "park_under");
+    yoke_abort_fn fn = abort_by_nonsense;
+    yoke_error *e = yoke_run(cancel_the_parked, &fn, NULL);
+    assert_true(yoke_error_is(e, &YOKE_INTERNAL));
+    assert_non_null(yoke_error_find(e, &YOKE_USAGE));
+    assert_error_text(e, &YOKE_INTERNAL, "park_under");
+}
+
 /* Woken and cancelled in the same pass, in either order. */
 static yoke_error *woken_and_cancelled(void *arg)
 {
@@ -1167,6 +1271,7 @@ HARNESS_MAIN(TEST(test_sched_01_the_very_error_of_main), TEST(test_sched_01_noth
              TEST(test_sched_09_a_cancel_during_the_budgets_yield_is_seen), TEST(test_sched_09_budget),
              TEST(test_sched_12_woken_with_success_and_with_an_error),
              TEST(test_sched_12_waking_what_is_not_parked_dies), TEST(test_sched_13_abort_refused),
+             TEST(test_sched_21_slow_abort), TEST(test_sched_22_what_an_abort_function_may_do),
              TEST(test_sched_10_a_wake_up_is_never_reported_as_cancelled),
              TEST(test_task_11_errno_is_the_tasks), TEST(test_pass_hooks_run_once_each_pass),
              TEST(test_sched_19_idle_costs_nothing), TEST(test_sched_20_schedulers_in_threads),

@@ -301,7 +301,112 @@ static void test_a_record_names_its_task(void **state)
     assert_non_null(strstr(end.text, "logger-3"));
 }
 
-HARNESS_MAIN(TEST(test_task_01_names), TEST(test_task_02_argument_by_value),
+/* ---- never without a nursery ---- */
+
+static int strays, seen;
+
+static yoke_error *look_upward(void *arg)
+{
+    seen++;
+    strays += !yoke_task_nursery(yoke_current_task());
+    return NULL;
+}
+
+static yoke_error *look_upward_and_start(void *arg)
+{
+    YOKE_TRY(look_upward(NULL));
+    return yoke_started(NULL);
+}
+
+static yoke_error *start_in_each_way(void *arg)
+{
+    int value = 1;
+    yoke_nursery n;
+    YOKE_TRY(look_upward(NULL));
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, look_upward, NULL);
+    e = yoke_error_join(e, yoke_spawn_value(&n, look_upward, &value, sizeof value));
+    e = yoke_error_join(e, yoke_spawn_system(look_upward, NULL));
+    e = yoke_error_join(e, yoke_start(&n, look_upward_and_start, NULL, NULL));
+    settle();
+    if (!was_kind(yoke_spawn(NULL, look_upward, NULL), &YOKE_USAGE) ||
+        !was_kind(yoke_spawn_value(NULL, look_upward, &value, sizeof value), &YOKE_USAGE))
+        e = yoke_error_join(e, yoke_raise(&YOKE_INTERNAL, "a task without a nursery"));
+    return yoke_nursery_close(&n, e);
+}
+
+static void test_task_19_never_without_a_nursery(void **state)
+{
+    strays = seen = 0;
+    assert_success(yoke_run(start_in_each_way, NULL, NULL));
+    assert_int_equal(seen, 5);
+    assert_int_equal(strays, 0);
+}
+
+/* ---- a million ---- */
+
+/* Of the program's address space; the default vm.max_map_count is 65,530. */
+static long count_mappings(void)
+{
+    FILE *f = fopen("/proc/self/maps", "re");
+    long lines = 0;
+    for (int c; (c = fgetc(f)) != EOF;)
+        lines += c == '\n';
+    fclose(f);
+    return lines;
+}
+
+static yoke_event all_wait;
+static long parked_tasks, woken_tasks;
+
+static yoke_error *park_till_all_wait(void *arg)
+{
+    parked_tasks++;
+    yoke_error *e = yoke_event_wait(&all_wait);
+    woken_tasks += !e;
+    return e;
+}
+
+static yoke_error *many_at_once(void *arg)
+{
+    long count = *(long *)arg, before = resident_kib();
+    yoke_event_init(&all_wait);
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = NULL;
+    for (long i = 0; i < count && !e; i++)
+        e = yoke_spawn(&n, park_till_all_wait, NULL);
+    yoke_error_free(yoke_cancel_shielded_checkpoint());
+    if (!e && parked_tasks != count)
+        e = yoke_raise(&YOKE_INTERNAL, "%ld are parked", parked_tasks);
+    long mappings = count_mappings(), kib = resident_kib() - before;
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(YOKE_UCONTEXT)
+    if (!e && !RUNNING_ON_VALGRIND && !getenv("YOKE_MPROTECT_GUARDS") && mappings > 2000)
+        e = yoke_raise(&YOKE_INTERNAL, "%ld mappings", mappings);
+    if (!e && !RUNNING_ON_VALGRIND && count >= 100000 && kib > 5 * count)
+        e = yoke_raise(&YOKE_INTERNAL, "%ld KiB for %ld tasks", kib, count);
+#endif
+    yoke_event_set(&all_wait);
+    return yoke_nursery_close(&n, e);
+}
+
+/* A hundred thousand, or YOKE_MANY_TASKS: the million takes 4.5 GiB and some ten seconds. */
+static void test_task_17_one_million(void **state)
+{
+    const char *asked = getenv("YOKE_MANY_TASKS");
+    long count = asked ? atol(asked) : 100000;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
+    count = asked ? count : 5000;
+#endif
+    if (RUNNING_ON_VALGRIND && !asked)
+        count = 1000;
+    parked_tasks = woken_tasks = 0;
+    assert_success(yoke_run(many_at_once, &count, NULL));
+    assert_int_equal(woken_tasks, count);
+}
+
+HARNESS_MAIN(TEST(test_task_19_never_without_a_nursery), TEST(test_task_17_one_million),
+             TEST(test_task_01_names), TEST(test_task_02_argument_by_value),
              TEST(test_task_03_begins_at_the_next_batch), TEST(test_task_08_stacks_are_reused),
              TEST(test_task_15_a_reused_stack_is_clean), TEST(test_task_16_current_task),
              TEST(test_err_07_an_error_names_its_task_and_actor), TEST(test_a_record_names_its_task))

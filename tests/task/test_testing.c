@@ -171,6 +171,33 @@ static void test_clock_08_assert_checkpoints(void **state)
     assert_success(yoke_run(assert_all, NULL, NULL));
 }
 
+/* One after the other they count as a whole one, in either order; alone neither does. */
+static yoke_error *halves_the_other_way(void *arg)
+{
+    YOKE_TRY(yoke_checkpoint_if_cancelled());
+    return yoke_cancel_shielded_checkpoint();
+}
+
+static yoke_error *assert_halves(void *arg)
+{
+    YOKE_TRY(yoke_assert_checkpoint(both_halves, NULL));
+    YOKE_TRY(yoke_assert_checkpoint(halves_the_other_way, NULL));
+    CHECK(was_kind(yoke_assert_checkpoint(no_look, NULL), &YOKE_INTERNAL));
+    CHECK(was_kind(yoke_assert_checkpoint(no_yield, NULL), &YOKE_INTERNAL));
+    yoke_scope s;
+    YOKE_TRY(yoke_scope_open(&s));
+    yoke_scope_cancel(&s, NULL);
+    YOKE_TRY(no_look(NULL)); /* does not look */
+    yoke_error *e = yoke_assert_checkpoint(no_yield, NULL);
+    CHECK(yoke_error_is_cancelled(e)); /* looks, and yields since it is cancelled */
+    return yoke_scope_close(&s, e);
+}
+
+static void test_sched_11_halves_of_a_checkpoint(void **state)
+{
+    assert_success(yoke_run(assert_halves, NULL, NULL));
+}
+
 static yoke_error *assert_inside(void *arg)
 {
     return yoke_assert_no_checkpoint(neither, NULL);
@@ -210,4 +237,5 @@ static void test_clock_08_assertion_in_a_cancelled_scope(void **state)
 
 HARNESS_MAIN(TEST(test_clock_08_sequencer), TEST(test_clock_08_a_position_used_twice),
              TEST(test_clock_08_one_cancelled_breaks_the_sequence), TEST(test_clock_08_assert_checkpoints),
-             TEST(test_clock_08_assertions_nest), TEST(test_clock_08_assertion_in_a_cancelled_scope))
+             TEST(test_sched_11_halves_of_a_checkpoint), TEST(test_clock_08_assertions_nest),
+             TEST(test_clock_08_assertion_in_a_cancelled_scope))
