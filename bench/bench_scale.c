@@ -37,7 +37,7 @@ enum { IDLE = 1000000, SPAWNS = 4000, ROUNDS = 21 };
 
 static double resident_bytes(void)
 {
-    unsigned long size, resident;
+    unsigned long size = 0, resident = 0;
     FILE *f = fopen("/proc/self/statm", "re");
     measure_must(f && fscanf(f, "%lu %lu", &size, &resident) == 2, "/proc/self/statm");
     fclose(f);

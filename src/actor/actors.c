@@ -243,6 +243,8 @@ static yoke_error *start(yoke_actors *actors, const char *name, const yoke_actor
         return e;
     }
     e = connect_child(actors, c, spawned.channel_fd, o);
+    if (!e && yoke_event_is_set(&c->verdict)) /* it has died meanwhile, and its supervisor left that to us */
+        e = peer_lost(c->peer);
     if (!e && actors->cancelled) /* meanwhile, by another task */
         e = closed(name);
     if (e)
