@@ -356,6 +356,13 @@ static long count_mappings(void)
     return lines;
 }
 
+/* What sanitizers and a ucontext cost a task is theirs. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(YOKE_UCONTEXT)
+enum { PLAIN_MEMORY = false };
+#else
+enum { PLAIN_MEMORY = true };
+#endif
+
 static yoke_event all_wait;
 static long parked_tasks, woken_tasks;
 
@@ -380,12 +387,11 @@ static yoke_error *many_at_once(void *arg)
     if (!e && parked_tasks != count)
         e = yoke_raise(&YOKE_INTERNAL, "%ld are parked", parked_tasks);
     long mappings = count_mappings(), kib = resident_kib() - before;
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(YOKE_UCONTEXT)
-    if (!e && !RUNNING_ON_VALGRIND && !getenv("YOKE_MPROTECT_GUARDS") && mappings > 2000)
+    bool plain = PLAIN_MEMORY && !RUNNING_ON_VALGRIND;
+    if (!e && plain && !getenv("YOKE_MPROTECT_GUARDS") && mappings > 2000)
         e = yoke_raise(&YOKE_INTERNAL, "%ld mappings", mappings);
-    if (!e && !RUNNING_ON_VALGRIND && count >= 100000 && kib > 5 * count)
+    if (!e && plain && count >= 100000 && kib > 5 * count)
         e = yoke_raise(&YOKE_INTERNAL, "%ld KiB for %ld tasks", kib, count);
-#endif
     yoke_event_set(&all_wait);
     return yoke_nursery_close(&n, e);
 }
