@@ -31,6 +31,7 @@ extern const yoke_error_kind YOKE_MODULE_NOT_EXPOSED;
 extern const yoke_error_kind YOKE_ENDPOINT_NOT_FOUND;
 extern const yoke_error_kind YOKE_STREAM_OVERRUN;
 extern const yoke_error_kind YOKE_NO_RUNTIME;
+extern const yoke_error_kind YOKE_NO_RESULT; /* the actor has no main task */
 
 /* Who asked for the cancellation that an error of kind YOKE_CONTEXT_CANCELLED tells of; NULL for other
  * errors. A view. */
@@ -172,6 +173,15 @@ YOKE_MUST_USE yoke_error *yoke_actors_cancel(yoke_actors *actors);
  */
 YOKE_MUST_USE yoke_error *yoke_actors_start(yoke_actors *actors, const char *name,
                                             const yoke_actor_options *options, yoke_portal **portal);
+/*
+ * An actor for one call: starts one that serves the endpoint's module, makes `endpoint` ("module:function")
+ * its main task and returns; as yoke_actors_start and yoke_portal_run. name NULL: the function's.
+ */
+/* yoke_actors_run(actors, name, endpoint, args, result) */
+#define yoke_actors_run(...) yoke_actors_run_at(__FILE__, __LINE__, __VA_ARGS__)
+YOKE_MUST_USE yoke_error *yoke_actors_run_at(const char *file, int line, yoke_actors *actors,
+                                             const char *name, const char *endpoint, const void *args,
+                                             void *result);
 /* How many children are not yet reaped. */
 size_t yoke_actors_count(const yoke_actors *actors);
 
@@ -192,6 +202,23 @@ bool yoke_portal_is_connected(const yoke_portal *portal);
 #define yoke_call(...) yoke_call_at(__FILE__, __LINE__, __VA_ARGS__)
 YOKE_MUST_USE yoke_error *yoke_call_at(const char *file, int line, yoke_portal *portal, const char *endpoint,
                                        const void *args, void *result);
+/*
+ * Makes the call of `endpoint` the main task of an actor that this one has started, and returns: when the
+ * task has ended the actor is cancelled and reaped. Its failure is the nursery's, which cancels the others.
+ * args and result as for yoke_call; `result` (may be NULL) is zeroed, filled when the value comes, and must
+ * live till the nursery's close, after which it is the caller's. YOKE_USAGE: it has a main task already, it
+ * is not this actor's child, or the endpoint is no call; YOKE_MSG_TYPE.
+ */
+/* yoke_portal_run(portal, endpoint, args, result) */
+#define yoke_portal_run(...) yoke_portal_run_at(__FILE__, __LINE__, __VA_ARGS__)
+YOKE_MUST_USE yoke_error *yoke_portal_run_at(const char *file, int line, yoke_portal *portal,
+                                             const char *endpoint, const void *args, void *result);
+/*
+ * Waits for the result of the actor's main task and gives a copy, as often as asked. Checkpoint while it
+ * waits; that the wait is cancelled does nothing to the task. YOKE_NO_RESULT: it has none; else as yoke_call.
+ * The task's error is the nursery's too: let out of the body it is returned by the close once.
+ */
+YOKE_MUST_USE yoke_error *yoke_portal_result(yoke_portal *portal, void *result);
 /*
  * Asks the actor to cancel itself; `*acknowledged` (may be NULL): it answered within `bound` (0: 0.5 s).
  * Shielded. A peer that is gone is no error. The nursery that started it does not take its end as a failure.

@@ -1,7 +1,9 @@
 #include "actor/actors.h"
 
 #include "actor/death.h"
+#include "actor/main_task.h"
 #include "actor/module.h"
+#include "actor/relay.h"
 #include "actor/spawn.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -119,11 +121,11 @@ static void keep_error(yoke_actors *actors, yoke_error *e)
     actors->errors[actors->error_count++] = e;
 }
 
-static void fail(yoke_actors *actors, const yoke_error *death)
+void actors_fail(yoke_actors *actors, yoke_error *e)
 {
-    keep_error(actors, yoke_error_dup(death));
     if (!actors->scope.cancel_called)
-        scope_cancel_with(&actors->scope, error_make_cancelled("cancelled: %s", yoke_error_message(death)));
+        scope_cancel_with(&actors->scope, error_make_cancelled("cancelled: %s", yoke_error_message(e)));
+    keep_error(actors, e);
     cancel_all(actors);
 }
 
@@ -146,9 +148,10 @@ void actors_child_reaped(yoke_actors *actors, struct child *c)
 {
     c->state = CHILD_REAPED;
     actors->unreaped--;
+    main_task_note_death(c->main_task, c->death);
     if (c->death && !c->starting)
-        fail(actors, c->death);
-    else if (actors->cancelled && actors->error_count && !c->starting)
+        actors_fail(actors, yoke_error_dup(c->death));
+    else if (actors->cancelled && actors->error_count && !c->starting && !main_task_failed(c->main_task))
         note_cancelled(actors, c);
     wake_if_empty(actors);
 }
@@ -296,10 +299,15 @@ static void move_notes(yoke_error *to, const yoke_error *from)
             yoke_error_note(to, "%s", note);
 }
 
-/* The error of ours that `leaf` is but a consequence of: a channel lost because a child of this nursery died.
- */
+/* The error of ours that `leaf` is but a consequence of: a channel lost because a child of this nursery died;
+ * or that it is itself: how a main task failed, which the body has asked for and let out. */
 static yoke_error *reason_of(yoke_actors *actors, const yoke_error *leaf)
 {
+    for (size_t i = 0; i < actors->error_count; i++)
+        if (relay_is_same(leaf, actors->errors[i]))
+            return actors->errors[i];
+    if (!yoke_error_is(leaf, &YOKE_TRANSPORT_CLOSED))
+        return NULL;
     const yoke_uid *uid = death_uid(yoke_error_find(leaf, &YOKE_ACTOR_DIED));
     if (!uid)
         uid = death_uid(yoke_error_find(leaf, &YOKE_ACTOR_EXITED));
@@ -313,7 +321,7 @@ static yoke_error *reason_of(yoke_actors *actors, const yoke_error *leaf)
 
 static bool is_consequence(const yoke_error *leaf, void *actors)
 {
-    return yoke_error_is(leaf, &YOKE_TRANSPORT_CLOSED) && reason_of(actors, leaf);
+    return reason_of(actors, leaf) != NULL;
 }
 
 /* Also asked for each leaf that is_consequence takes; takes none. */

@@ -20,6 +20,9 @@ struct yoke_actors {
     struct buffer cancelled_with; /* lines: who was cancelled because another failed */
 };
 
+/* A child, or its main task, has failed: `e` (ownership passes) is kept for the close; the body and the other
+ * children are cancelled. */
+void actors_fail(yoke_actors *actors, yoke_error *e);
 /* A child's supervisor has done its work. */
 void actors_child_reaped(yoke_actors *actors, struct child *child);
 

@@ -3,6 +3,7 @@
 #include "actor/actors.h"
 #include "actor/context.h"
 #include "actor/death.h"
+#include "actor/main_task.h"
 #include "actor/orphan.h"
 #include "base/memory.h"
 
@@ -320,6 +321,7 @@ void child_free(struct child *c)
     list_remove(&c->in_actor);
     list_remove(&c->in_nursery);
     context_free(c->request);
+    main_task_free(c->main_task);
     yoke_error *e = yoke_process_close(c->process, NULL);
     yoke_error_free(e);
     if (c->peer)

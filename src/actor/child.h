@@ -32,6 +32,8 @@ enum child_event {
 
 enum child_action { CHILD_NOTHING, CHILD_ASK, CHILD_AWAIT, CHILD_TERM, CHILD_KILL, CHILD_REAP };
 
+struct main_task;
+
 struct child_step {
     enum child_action action;
     enum child_state next;
@@ -56,6 +58,7 @@ struct child {
     int sent_signal;  /* the last one of ours */
     int64_t asked_at, deadline;
     struct yoke_context *request; /* the dialog of the cancel request */
+    struct main_task *main_task;  /* of an actor that was started for one call; NULL: of a daemon */
     int status;                   /* of waitpid(2), when reaped */
     yoke_error *death;            /* if it ended as it should not have */
     yoke_event verdict;           /* set when that is known */
