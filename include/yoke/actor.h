@@ -165,6 +165,8 @@ YOKE_MUST_USE yoke_error *yoke_actors_close(yoke_actors *actors, yoke_error *e);
  * (kill_bound). Not interrupted by a cancellation. Always NULL today.
  */
 YOKE_MUST_USE yoke_error *yoke_actors_cancel(yoke_actors *actors);
+/* The same without asking: SIGKILL to each child at once. What is below them ends by itself. */
+YOKE_MUST_USE yoke_error *yoke_actors_kill(yoke_actors *actors);
 /*
  * Starts an actor; returns when its portal can be used. name: 1 to 64 bytes of UTF-8 without '/' and control
  * characters. Checkpoint. YOKE_USAGE: a bad name, or a module that is not in this binary; YOKE_CLOSED: the
@@ -224,6 +226,39 @@ YOKE_MUST_USE yoke_error *yoke_portal_result(yoke_portal *portal, void *result);
  * Shielded. A peer that is gone is no error. The nursery that started it does not take its end as a failure.
  */
 YOKE_MUST_USE yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t bound, bool *acknowledged);
+
+/* ---- clusters -------------------------------------------------------------------------------------- */
+
+/* Several actors of one kind. */
+typedef struct yoke_cluster yoke_cluster;
+
+typedef struct yoke_cluster_options {
+    int count;                /* 0: one for each name; without names, for each processor that this process may
+                                 use (affinity, quota of its control group) */
+    const char *const *names; /* ends with NULL; NULL: "<this actor>.worker_<i>", i from 0, counted on over
+                                 the clusters that this actor has open */
+    bool pin;                 /* each worker to one processor, round and round */
+    bool kill;                /* the close ends them as yoke_actors_kill */
+    yoke_actors_options actors; /* of their nursery */
+    yoke_actor_options actor;   /* of each of them: the modules, ... */
+} yoke_cluster_options;
+
+/*
+ * Starts the actors, all at once, and returns when each can be used. The body is in their nursery, as after
+ * yoke_actors_open. YOKE_USAGE: count is negative or not the number of names, no names, two that are equal,
+ * or a bad one: nothing was started; else as yoke_actors_open and yoke_actors_start: the error of the one
+ * that did not start, and nothing of the others is left. Checkpoint.
+ */
+/* yoke_cluster_open(cluster, options) */
+#define yoke_cluster_open(...) yoke_cluster_open_at(__FILE__, __LINE__, __VA_ARGS__)
+YOKE_MUST_USE yoke_error *yoke_cluster_open_at(const char *file, int line, yoke_cluster **cluster,
+                                               const yoke_cluster_options *options);
+/* Cancels all of them, waits till each is reaped, and returns what remains, as yoke_actors_close. */
+YOKE_MUST_USE yoke_error *yoke_cluster_close(yoke_cluster *cluster, yoke_error *e);
+int yoke_cluster_count(const yoke_cluster *cluster);
+/* Views, till the close; NULL: no such one. `i` in the order of the names. */
+yoke_portal *yoke_cluster_portal(const yoke_cluster *cluster, int i);
+yoke_portal *yoke_cluster_find(const yoke_cluster *cluster, const char *name);
 
 /* ---- contexts ------------------------------------------------------------------------------------- */
 

@@ -59,15 +59,20 @@ size_t yoke_actors_count(const yoke_actors *actors)
 
 /* ---- cancel ---- */
 
-static void cancel_all(yoke_actors *actors)
+static void end_all(yoke_actors *actors, enum child_event how)
 {
     if (!actors->cancelled)
         actors->cancelled_at = yoke_now();
     actors->cancelled = true;
     list_for_each(node, &actors->children) {
         struct child *c = container_of(node, struct child, in_nursery);
-        child_post(c, c->starting ? CHILD_HARD : CHILD_CANCEL);
+        child_post(c, c->starting ? CHILD_HARD : how);
     }
+}
+
+static void cancel_all(yoke_actors *actors)
+{
+    end_all(actors, CHILD_CANCEL);
 }
 
 /* Parks till no child is left that is not reaped, and no start is under way. */
@@ -104,6 +109,15 @@ yoke_error *yoke_actors_cancel(yoke_actors *actors)
     if (!task_here())
         return task_outside("yoke_actors_cancel");
     cancel_all(actors);
+    wait_empty_shielded(actors);
+    return NULL;
+}
+
+yoke_error *yoke_actors_kill(yoke_actors *actors)
+{
+    if (!task_here())
+        return task_outside("yoke_actors_kill");
+    end_all(actors, CHILD_HARD);
     wait_empty_shielded(actors);
     return NULL;
 }
@@ -202,7 +216,7 @@ static yoke_error *give_up(struct child *c, yoke_error *e)
     return e;
 }
 
-static yoke_error *check_options(const yoke_actor_options *o)
+yoke_error *actors_check_options(const yoke_actor_options *o)
 {
     if (o->start_bound < 0)
         return yoke_raise(&YOKE_USAGE, "start_bound is negative");
@@ -267,7 +281,7 @@ yoke_error *yoke_actors_start(yoke_actors *actors, const char *name, const yoke_
     if (!task_here())
         return task_outside("yoke_actors_start");
     YOKE_TRY(uid_check_name(name));
-    YOKE_TRY(check_options(o));
+    YOKE_TRY(actors_check_options(o));
     YOKE_TRY(yoke_checkpoint());
     if (actors->cancelled || actors->closed)
         return closed(name);

@@ -20,6 +20,8 @@ struct yoke_actors {
     struct buffer cancelled_with; /* lines: who was cancelled because another failed */
 };
 
+/* What can be known of a start's options before anything is started: YOKE_USAGE. */
+YOKE_MUST_USE yoke_error *actors_check_options(const yoke_actor_options *options);
 /* A child, or its main task, has failed: `e` (ownership passes) is kept for the close; the body and the other
  * children are cancelled. */
 void actors_fail(yoke_actors *actors, yoke_error *e);

@@ -94,7 +94,8 @@ static void terminate(struct child *c)
 
 static void kill_hard(struct child *c)
 {
-    yoke_log(c->starting ? YOKE_CANCEL : YOKE_CRITICAL, "actor `%s` (pid %d): SIGKILL", c->uid.name,
+    /* It is told loudly where SIGTERM did not help, and not where it was asked for. */
+    yoke_log(c->sent_signal ? YOKE_CRITICAL : YOKE_CANCEL, "actor `%s` (pid %d): SIGKILL", c->uid.name,
              (int)c->pid);
     send_signal(c, SIGKILL);
     c->deadline = YOKE_NEVER;

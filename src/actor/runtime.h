@@ -39,6 +39,8 @@ struct actor {
     bool tty_busy;    /* somebody has the terminal (the root's; the debugger's lock) */
     list tty_waiters; /* tasks that want it, first in, first out */
 
+    unsigned clusters, cluster_workers; /* that are open; that are numbered in them */
+
     uint64_t next_dialog;
     char dialog_prefix[24];
     int exit_status; /* what app asked for */
