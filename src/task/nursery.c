@@ -171,10 +171,19 @@ static yoke_error *wait_and_leave(yoke_nursery *n, yoke_error *e, bool bare)
     return remains(n, bare);
 }
 
+static yoke_error *flatten(yoke_error *e)
+{
+    bool only = e && yoke_error_count(e) == 1;
+    e = error_flatten(e);
+    if (only)
+        yoke_error_note(e, "was the only error of its group");
+    return e;
+}
+
 yoke_error *yoke_nursery_close(yoke_nursery *n, yoke_error *e)
 {
     e = wait_and_leave(n, e, false);
-    return scheduler_here->flat ? error_flatten(e) : e;
+    return scheduler_here->flat ? flatten(e) : e;
 }
 
 yoke_error *yoke_nursery_close_strict(yoke_nursery *n, yoke_error *e)
@@ -189,7 +198,7 @@ yoke_error *nursery_close_bare(yoke_nursery *n, yoke_error *e)
 
 yoke_error *yoke_nursery_close_flat(yoke_nursery *n, yoke_error *e)
 {
-    return error_flatten(wait_and_leave(n, e, false));
+    return flatten(wait_and_leave(n, e, false));
 }
 
 void yoke_nursery_get_statistics(const yoke_nursery *n, yoke_nursery_statistics *out)

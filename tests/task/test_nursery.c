@@ -144,6 +144,14 @@ static void test_nurs_04_several_errors(void **state)
     run(several_fail);
 }
 
+static bool printed(const yoke_error *e, const char *part)
+{
+    char *text = yoke_error_text(e);
+    bool found = text && strstr(text, part);
+    free(text);
+    return found;
+}
+
 static yoke_error *flat(void *arg)
 {
     yoke_nursery n;
@@ -151,7 +159,7 @@ static yoke_error *flat(void *arg)
     yoke_error *mine = yoke_raise(&APP_K, "mine");
     YOKE_TRY(yoke_spawn(&n, fail_with, mine));
     yoke_error *e = yoke_nursery_close_flat(&n, NULL);
-    CHECK(e == mine);
+    CHECK(e == mine && printed(e, "the only error of its group"));
     yoke_error_free(e);
     YOKE_TRY(yoke_nursery_open(&n));
     YOKE_TRY(yoke_spawn(&n, raise_own, (void *)(uintptr_t)&APP_K));
