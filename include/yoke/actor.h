@@ -268,33 +268,71 @@ yoke_portal *yoke_cluster_find(const yoke_cluster *cluster, const char *name);
  * blocking calls return YOKE_CANCELLED and close returns the far error.
  */
 /* yoke_context_open(portal, ctx, endpoint, args, started) */
-#define yoke_context_open(...) yoke_context_open_at(__FILE__, __LINE__, __VA_ARGS__)
+#define yoke_context_open(...) yoke_context_open_at(__FILE__, __LINE__, __VA_ARGS__, NULL)
+/* yoke_context_open_with(portal, ctx, endpoint, args, started, options); options NULL: defaults */
+#define yoke_context_open_with(...) yoke_context_open_at(__FILE__, __LINE__, __VA_ARGS__)
+
+typedef struct yoke_context_options {
+    bool cancel_on_close; /* a close without an error cancels the far task, instead of waiting for its result
+                           */
+} yoke_context_options;
+
 YOKE_MUST_USE yoke_error *yoke_context_open_at(const char *file, int line, yoke_portal *portal,
                                                yoke_context **ctx, const char *endpoint, const void *args,
-                                               void *started);
+                                               void *started, const yoke_context_options *options);
 /*
- * Ends it, given the body's error. Without one, and if nobody asked for a cancel: waits for the far task's
- * result, dropping what was still in flight. Otherwise the far task is cancelled first. What comes back from
- * the own request is absorbed; any other error of the far side is returned, unless the body has one of its
- * own (the far one is then noted on it).
+ * Ends it, given the body's error. Without one, and if nobody asked for a cancel (yoke_context_cancel,
+ * cancel_on_close): waits for the far task's result, dropping what was still in flight. Otherwise the far
+ * task is cancelled first. What comes back from the own request is absorbed; any other error of the far side
+ * is returned, unless the body has one of its own (the far one is then noted on it). The handle is gone,
+ * unless it is kept.
  */
 YOKE_MUST_USE yoke_error *yoke_context_close(yoke_context *ctx, yoke_error *e);
 /*
- * The far task's result, as often as asked. Waits for it; what was still in flight is dropped. After a cancel
- * of one's own that the far side obeyed there is none: `result` is zeroed and `yoke_context_outcome` tells.
+ * Keeps the handle beyond its close, and gives it: yoke_context_result gives the result again, and what is
+ * told of a context below stays to be asked. To be released as often as kept, before or after the close; any
+ * task of this actor. release: NULL is fine.
+ */
+yoke_context *yoke_context_keep(yoke_context *ctx);
+void yoke_context_release(yoke_context *ctx);
+/*
+ * The far task's result, as often as asked. Waits for it; what was still in flight is dropped, and what comes
+ * yet: nobody receives from the stream any more. A far task that itself waits for the end of this side's
+ * stream comes to none while that is open: close it first, or let another task do so; that can't be told from
+ * a stream on which another task goes on sending. After a cancel of one's own that the far side obeyed there
+ * is no result: `result` is zeroed and `yoke_context_outcome` tells. YOKE_CLOSED: of a kept context whose far
+ * side had not ended when it was closed.
  */
 YOKE_MUST_USE yoke_error *yoke_context_result(yoke_context *ctx, void *result);
-/* How it ended: NULL while it has not, or with a value; a view, valid till close. */
+/* Has the far task's last message come (opener), has this task's gone out (endpoint)? Till then the outcome
+ * is unresolved. */
+bool yoke_context_has_ended(const yoke_context *ctx);
+/* How it failed: NULL while it has not ended, or when it did with a value. A view, valid as long as the
+ * handle. */
 const yoke_error *yoke_context_outcome(const yoke_context *ctx);
 /*
  * Opener's side: asks the far task to cancel and waits for its answer, 0.616 s at most, shielded. Endpoint's
- * side: cancels its own task, which tells the opener. Again does nothing.
+ * side: cancels its own task, which tells the opener. Again, or after the close of a kept one, does nothing.
  */
 YOKE_MUST_USE yoke_error *yoke_context_cancel(yoke_context *ctx);
-bool yoke_context_cancel_called(const yoke_context *ctx); /* by this side */
+/* By this side: an explicit cancel, or a close that had to ask for one. */
+bool yoke_context_cancel_called(const yoke_context *ctx);
+/* The far task's last message was the answer to that. */
 bool yoke_context_cancel_acked(const yoke_context *ctx);
-/* Who cancelled it, or NULL. A view. */
+/*
+ * Who cancelled it, or NULL. Endpoint's side: the actor that asked. Opener's side: in whose name this side
+ * asked (its own, or that of who had the near task cancelled); if another had the far task cancelled: the far
+ * actor, whose end reached this side (its error says who asked there: yoke_error_canceller). A view.
+ */
 const yoke_uid *yoke_context_canceller(const yoke_context *ctx);
+/* The scope around the body, for yoke_scope_cancel_called and the like; NULL before and after it. A view. */
+const yoke_scope *yoke_context_scope(const yoke_context *ctx);
+/* The innermost context whose body, or whose endpoint, the calling task is in; NULL: none. Tasks of a nursery
+ * are in what its opener was in. */
+yoke_context *yoke_context_current(void);
+/* Writes how a context stands: its side, id, endpoint, peer, state, stream, cancellation and outcome, on one
+ * line or on several. */
+void yoke_context_print(FILE *out, const yoke_context *ctx, bool lines);
 /* Endpoint's side: the first value, exactly once, before any stream. NULL for `none`. */
 YOKE_MUST_USE yoke_error *yoke_context_started(yoke_context *ctx, const void *value);
 

@@ -159,7 +159,7 @@ typedef struct yoke_scope {
     struct yoke_scope *parent;
     yoke_error *reason;
     bool shield, cancel_called, effective, caught, deadline_fired, fails, has_timeout;
-    bool is_nursery;
+    bool is_nursery : 1, is_marked : 1;
     yoke_timer timer;
     int64_t timeout;
 } yoke_scope;

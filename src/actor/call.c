@@ -23,7 +23,7 @@ static yoke_error *call(struct yoke_context *ctx, struct text_view ns, const str
     if (e) {
         /* Nobody waits for it any more: the far task is asked to end. What it still answers is dropped. */
         if (ctx->state != DIALOG_DONE)
-            context_request_cancel(ctx);
+            context_request_cancel(ctx, context_asker(ctx->peer->actor));
         return e;
     }
     if (!result)

@@ -174,7 +174,7 @@ static bool ended_as_asked(const struct child *c)
 static void judge(struct child *c)
 {
     if (!ended_as_asked(c)) {
-        c->death = death_error(&c->uid, c->pid, c->status);
+        c->death = death_error(&c->uid, c->pid, c->status, c->asked);
         if (WIFSIGNALED(c->status))
             read_report(c, c->death);
     }

@@ -28,6 +28,8 @@ static struct yoke_context *make(struct peer *peer, const char *cid, size_t cid_
     memcpy(ctx->cid, cid, cid_size);
     ctx->cid[cid_size] = '\0';
     ctx->peer = peer_keep(peer);
+    ctx->far = peer->channel->peer;
+    ctx->number = ++peer->actor->dialogs;
     ctx->file = "";
     list_init(&ctx->inbox);
     list_init(&ctx->waiters);
@@ -71,14 +73,25 @@ yoke_error *context_new_served(struct yoke_context **out, struct peer *peer, str
     return add(out, ctx, &peer->served, name);
 }
 
-void context_free(struct yoke_context *ctx)
+/* Nothing of it hangs on the channel or the actor any more; what it came to stays. */
+static void detach(struct yoke_context *ctx)
 {
-    if (!ctx)
+    if (!ctx->peer)
         return;
     if (ctx->in_peer.key)
         table_remove(ctx->is_opener ? &ctx->peer->opened : &ctx->peer->served, &ctx->in_peer);
     context_free(ctx->cancel_request);
+    ctx->cancel_request = NULL;
     context_drop_inbox(ctx);
+    peer_release(ctx->peer);
+    ctx->peer = NULL;
+}
+
+void context_free(struct yoke_context *ctx)
+{
+    if (!ctx)
+        return;
+    detach(ctx);
     while (!list_empty(&ctx->pending_acks)) {
         struct pending_ack *ack = container_of(list_pop(&ctx->pending_acks), struct pending_ack, link);
         memory_free(ack->cid);
@@ -87,7 +100,6 @@ void context_free(struct yoke_context *ctx)
     buffer_free(&ctx->first);
     buffer_free(&ctx->result);
     yoke_error_free(ctx->remote);
-    peer_release(ctx->peer);
     memory_free(ctx->args);
     memory_free(ctx->name);
     memory_free(ctx->cid);
@@ -102,13 +114,20 @@ void context_wake(struct yoke_context *ctx)
         ;
 }
 
+static yoke_error *was_closed(const struct yoke_context *ctx)
+{
+    return yoke_raise(&YOKE_CLOSED, "the context `%s` was closed", ctx->name);
+}
+
 yoke_error *context_wait(struct yoke_context *ctx)
 {
+    if (ctx->closed)
+        return was_closed(ctx);
     yoke_error *e = wait_in(&ctx->waiters, NULL);
     if (!ctx->closed)
         return e;
     yoke_error_free(e);
-    return yoke_raise(&YOKE_CLOSED, "the context `%s` was closed", ctx->name);
+    return was_closed(ctx);
 }
 
 void context_enter(struct yoke_context *ctx)
@@ -118,9 +137,33 @@ void context_enter(struct yoke_context *ctx)
 
 yoke_error *context_leave(struct yoke_context *ctx, yoke_error *e)
 {
-    if (--ctx->users == 0 && ctx->closed)
+    if (--ctx->users || !ctx->closed)
+        return e;
+    detach(ctx);
+    if (!ctx->kept)
         context_free(ctx);
     return e;
+}
+
+void context_end(struct yoke_context *ctx)
+{
+    context_enter(ctx);
+    ctx->closed = true;
+    context_wake(ctx);
+    yoke_error *none = context_leave(ctx, NULL);
+    yoke_error_free(none);
+}
+
+yoke_context *yoke_context_keep(yoke_context *ctx)
+{
+    ctx->kept++;
+    return ctx;
+}
+
+void yoke_context_release(yoke_context *ctx)
+{
+    if (ctx && --ctx->kept == 0 && ctx->closed && !ctx->users)
+        context_free(ctx);
 }
 
 /* Parks till the far side's last message has come; or, `or_failed`, till it is known that this dialog fails.
@@ -156,13 +199,6 @@ yoke_error *context_remote_error(struct yoke_context *ctx)
     return yoke_error_dup(ctx->remote);
 }
 
-bool context_is_own_cancel(const struct yoke_context *ctx, const yoke_error *e)
-{
-    return ctx->cancel_sent && yoke_error_is(e, &YOKE_CONTEXT_CANCELLED) &&
-           yoke_uid_equal(yoke_error_canceller(e), &ctx->peer->actor->uid) &&
-           yoke_uid_equal(yoke_error_source(e), &ctx->peer->channel->peer);
-}
-
 /* ---- start ---- */
 
 yoke_error *context_send_start(struct yoke_context *ctx, struct text_view ns, struct text_view func,
@@ -188,13 +224,44 @@ yoke_error *context_send_start(struct yoke_context *ctx, struct text_view ns, st
 
 /* ---- cancel, from the opener's side ---- */
 
+void context_note_canceller(struct yoke_context *ctx, const yoke_uid *canceller)
+{
+    ctx->has_canceller = true;
+    ctx->canceller = *canceller;
+}
+
+const yoke_uid *context_asker(const struct actor *a)
+{
+    for (const yoke_scope *s = scope_marked(NULL); s; s = scope_marked(s)) {
+        const struct yoke_context *around = container_of(s, struct yoke_context, scope);
+        const yoke_uid *named = yoke_error_canceller(around->remote);
+        if (s->cancel_called && !around->is_opener && around->has_canceller)
+            return &around->canceller;
+        if (s->cancel_called && around->is_opener && named)
+            return named;
+    }
+    return a->cancel_called ? &a->canceller : &a->uid;
+}
+
 YOKE_RECORD(cancel_task_args, (str, cid));
+/* To another yoke actor, in the name of a third one. */
+YOKE_RECORD(cancel_task_for_args, (str, cid), (str, name), (str, uuid));
+
+static yoke_error *encode_cancel_request(struct buffer *out, const struct yoke_context *ctx)
+{
+    bool is_own = yoke_uid_equal(&ctx->canceller, &ctx->peer->actor->uid);
+    if (is_own || !ctx->peer->channel->peer_is_yoke)
+        return record_encode_args(out, &yoke_record_cancel_task_args, &(cancel_task_args){ctx->cid});
+    return record_encode_args(
+        out, &yoke_record_cancel_task_for_args,
+        &(cancel_task_for_args){ctx->cid, (char *)ctx->canceller.name, (char *)ctx->canceller.uuid});
+}
 
 static yoke_error *send_cancel_request(struct yoke_context *ctx)
 {
     YOKE_TRY(context_new(&ctx->cancel_request, ctx->peer, "self:_cancel_task", true));
     struct buffer kwargs = BUFFER_EMPTY;
-    yoke_error *e = record_encode_args(&kwargs, &yoke_record_cancel_task_args, &(cancel_task_args){ctx->cid});
+    yoke_error *e = encode_cancel_request(&kwargs, ctx);
     if (!e)
         e = context_send_start(ctx->cancel_request, text_view("self"), text_view("_cancel_task"), &kwargs,
                                false);
@@ -202,11 +269,12 @@ static yoke_error *send_cancel_request(struct yoke_context *ctx)
     return e;
 }
 
-void context_request_cancel(struct yoke_context *ctx)
+void context_request_cancel(struct yoke_context *ctx, const yoke_uid *asker)
 {
     if (ctx->cancel_sent || ctx->state == DIALOG_DONE)
         return;
     ctx->cancel_sent = true;
+    context_note_canceller(ctx, asker ? asker : &ctx->peer->actor->uid);
     yoke_log(YOKE_CANCEL, "asking actor `%s` to cancel `%s`", ctx->peer->channel->peer.name, ctx->name);
     yoke_error *e = send_cancel_request(ctx);
     if (!e)
@@ -216,9 +284,9 @@ void context_request_cancel(struct yoke_context *ctx)
 }
 
 /* Asks, and waits for the far task's end within the bound. */
-static void cancel_and_wait(struct yoke_context *ctx)
+static void cancel_and_wait(struct yoke_context *ctx, const yoke_uid *asker)
 {
-    context_request_cancel(ctx);
+    context_request_cancel(ctx, asker);
     wait_for_end_shielded(ctx, CONTEXT_CANCEL_BOUND);
     if (ctx->state != DIALOG_DONE)
         yoke_log(YOKE_CANCEL,
@@ -247,10 +315,8 @@ void context_cancel_served(struct yoke_context *ctx, const yoke_uid *canceller, 
 {
     if (ack_cid.data)
         keep_ack(ctx, ack_cid);
-    if (!ctx->has_canceller) {
-        ctx->has_canceller = true;
-        ctx->canceller = *canceller;
-    }
+    if (!ctx->has_canceller)
+        context_note_canceller(ctx, canceller);
     if (ctx->scope_open)
         scope_cancel_with(&ctx->scope,
                           error_make_cancelled("cancelled: actor `%s` asked for it", canceller->name));
@@ -262,6 +328,8 @@ yoke_error *yoke_context_cancel(yoke_context *ctx)
     yoke_task *task = task_here();
     if (!task)
         return task_outside("yoke_context_cancel");
+    if (ctx->closed)
+        return NULL;
     ctx->cancel_called = true;
     if (!ctx->is_opener) {
         context_cancel_served(ctx, &ctx->peer->actor->uid, (struct text_view){0});
@@ -269,11 +337,28 @@ yoke_error *yoke_context_cancel(yoke_context *ctx)
     }
     ctx->cancel_by_owner |= task == ctx->owner;
     context_enter(ctx);
-    cancel_and_wait(ctx);
+    cancel_and_wait(ctx, NULL);
     return context_leave(ctx, NULL);
 }
 
 /* ---- open ---- */
+
+yoke_error *context_open_scope(struct yoke_context *ctx, const char *file, int line)
+{
+    YOKE_TRY(yoke_scope_open_at(file, line, &ctx->scope, NULL));
+    ctx->scope.is_marked = true; /* so that yoke_context_current finds it */
+    ctx->scope_open = true;
+    ctx->owner = task_here();
+    return NULL;
+}
+
+yoke_context *yoke_context_current(void)
+{
+    const yoke_scope *s = scope_marked(NULL);
+    while (s && container_of(s, struct yoke_context, scope)->is_call)
+        s = scope_marked(s);
+    return s ? (yoke_context *)container_of(s, struct yoke_context, scope) : NULL;
+}
 
 static yoke_error *returned_unstarted(const struct yoke_context *ctx)
 {
@@ -327,7 +412,8 @@ static yoke_error *while_asked(yoke_error *e, const yoke_portal *portal, const c
 }
 
 yoke_error *yoke_context_open_at(const char *file, int line, yoke_portal *portal, yoke_context **out,
-                                 const char *endpoint, const void *args, void *started)
+                                 const char *endpoint, const void *args, void *started,
+                                 const yoke_context_options *options)
 {
     *out = NULL;
     YOKE_TRY(check_portal("yoke_context_open", portal));
@@ -350,14 +436,13 @@ yoke_error *yoke_context_open_at(const char *file, int line, yoke_portal *portal
     ctx->endpoint = ep;
     ctx->file = file;
     ctx->line = line;
-    ctx->owner = task_here();
-    e = yoke_scope_open_at(file, line, &ctx->scope, NULL);
+    ctx->cancel_on_close = options && options->cancel_on_close;
+    e = context_open_scope(ctx, file, line);
     if (e) {
         buffer_free(&kwargs);
         context_free(ctx);
         return e;
     }
-    ctx->scope_open = true;
     e = begin(ctx, ns, &kwargs, started);
     buffer_free(&kwargs);
     if (!e) {
@@ -384,7 +469,7 @@ static yoke_error *take_result(struct yoke_context *ctx, void *result)
     context_drop_inbox(ctx);
     YOKE_TRY(wait_for_end(ctx, true));
     if (ctx->remote)
-        return context_is_own_cancel(ctx, ctx->remote) ? NULL : context_remote_error(ctx);
+        return ctx->cancel_acked ? NULL : context_remote_error(ctx);
     if (!result)
         return NULL;
     return record_decode(ctx->endpoint->result, buffer_begin(&ctx->result), buffer_size(&ctx->result),
@@ -402,12 +487,22 @@ yoke_error *yoke_context_result(yoke_context *ctx, void *result)
     return context_leave(ctx, take_result(ctx, result));
 }
 
-/* The far side's error that was handed to the body; or what the body met of the same loss of the channel. */
-static bool is_the_remote(const yoke_error *leaf, void *arg)
+/* What comes back from one's own request is absorbed. So is that the peer is gone, when one had asked it to
+ * stop: it has stopped; how it died, its nursery tells. */
+static bool is_absorbed(const struct yoke_context *ctx)
+{
+    return ctx->cancel_acked || (ctx->cancel_sent && yoke_error_is(ctx->remote, &YOKE_TRANSPORT_CLOSED));
+}
+
+/* What the body met of the far side's failure: that error, handed to it; the same loss of the channel; or the
+ * end of the stream, which was but the first to be heard of it. */
+static bool is_of_remote(const yoke_error *leaf, void *arg)
 {
     const struct yoke_context *ctx = arg;
     if (relay_is_same(leaf, ctx->remote))
         return true;
+    if (stream_is_end_of(leaf, ctx))
+        return !is_absorbed(ctx);
     return yoke_error_is(leaf, &YOKE_TRANSPORT_CLOSED) &&
            yoke_error_is(ctx->remote, &YOKE_TRANSPORT_CLOSED) &&
            yoke_uid_equal(channel_error_peer(leaf), channel_error_peer(ctx->remote));
@@ -426,14 +521,10 @@ static yoke_error *settle(struct yoke_context *ctx, yoke_error *e)
 {
     if (!ctx->remote)
         return e;
-    bool absorbed = context_is_own_cancel(ctx, ctx->remote);
-    /* A peer that is gone when one asked it to stop has stopped. How it died, its nursery tells. */
-    if (ctx->cancel_sent && yoke_error_is(ctx->remote, &YOKE_TRANSPORT_CLOSED))
-        absorbed = true;
     /* It may have been handed to the body, which hands it on. */
     yoke_error *taken;
-    yoke_error_split_by(&e, is_the_remote, ctx, &taken);
-    if (absorbed) {
+    yoke_error_split_by(&e, is_of_remote, ctx, &taken);
+    if (is_absorbed(ctx)) {
         yoke_error_free(taken);
         return e;
     }
@@ -455,49 +546,52 @@ static yoke_error *settle(struct yoke_context *ctx, yoke_error *e)
     return e;
 }
 
+/* Has the near side failed by itself? What it met of the far side's failure is none of its own, nor is that
+ * it was interrupted by that. */
+static bool near_failed(struct yoke_context *ctx, const yoke_error *e)
+{
+    if (!e || !ctx->remote)
+        return e != NULL;
+    yoke_error *own = yoke_error_dup(e), *met;
+    yoke_error_split_by(&own, is_of_remote, ctx, &met);
+    bool failed = own && !yoke_error_is_cancelled(own);
+    yoke_error_free(own);
+    yoke_error_free(met);
+    return failed;
+}
+
+/* The far task has ended when this returns, or has not said so in the bound. It is cancelled only if the near
+ * side failed or asked for that; else its result is waited for. Returns the body's error. */
+static yoke_error *end_far_side(struct yoke_context *ctx, yoke_error *e)
+{
+    bool asks = !e && ctx->cancel_on_close && ctx->state != DIALOG_DONE;
+    ctx->cancel_called |= asks;
+    if (!e && !ctx->cancel_called && ctx->state != DIALOG_DONE) {
+        stream_say_stop(ctx); /* of a stream that the body left open: the far task may wait for that */
+        e = wait_for_end(ctx, true);
+    }
+    ctx->cancel_called |= near_failed(ctx, e) || ctx->state != DIALOG_DONE;
+    if (ctx->state != DIALOG_DONE)
+        cancel_and_wait(ctx, yoke_error_is_cancelled(e) ? context_asker(ctx->peer->actor) : NULL);
+    return e;
+}
+
 yoke_error *yoke_context_close(yoke_context *ctx, yoke_error *e)
 {
     if (!ctx)
         return e;
+    if (ctx->closed)
+        return yoke_error_join(e, yoke_raise(&YOKE_USAGE, "`%s` was closed before", ctx->name));
     if (!ctx->is_opener)
         return yoke_error_join(
             e, yoke_raise(&YOKE_USAGE, "yoke_context_close is for the side that opened the context"));
     ctx->draining = true;
     context_drop_inbox(ctx);
-    if (!e && !ctx->cancel_called && ctx->state != DIALOG_DONE) {
-        stream_say_stop(ctx); /* of a stream that the body left open: the far task may wait for that */
-        e = wait_for_end(ctx, true);
-    }
-    if (ctx->state != DIALOG_DONE)
-        cancel_and_wait(ctx);
+    e = end_far_side(ctx, e);
     ctx->scope_open = false;
     e = settle(ctx, yoke_scope_close(&ctx->scope, e));
-    context_enter(ctx);
-    ctx->closed = true;
-    context_wake(ctx);
-    return context_leave(ctx, e);
-}
-
-/* ---- views ---- */
-
-const yoke_error *yoke_context_outcome(const yoke_context *ctx)
-{
-    return ctx->remote;
-}
-
-bool yoke_context_cancel_called(const yoke_context *ctx)
-{
-    return ctx->cancel_called;
-}
-
-bool yoke_context_cancel_acked(const yoke_context *ctx)
-{
-    return ctx->cancel_acked;
-}
-
-const yoke_uid *yoke_context_canceller(const yoke_context *ctx)
-{
-    return ctx->has_canceller ? &ctx->canceller : NULL;
+    context_end(ctx);
+    return e;
 }
 
 /* ---- the endpoint's first value ---- */

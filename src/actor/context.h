@@ -59,15 +59,20 @@ struct yoke_context {
                     */
     bool draining; /* nobody will read it: what comes is dropped */
     list waiters;  /* tasks that wait for any change */
-    unsigned users; /* tasks inside of a call on it */
-    bool closed;    /* by its opener: the last of them frees it */
+    unsigned users;  /* tasks inside of a call on it */
+    unsigned kept;   /* yoke_context_keep */
+    bool closed;     /* the dialog is over on this side: the last user and the last keeper free it */
+    yoke_uid far;    /* the other actor */
+    uint64_t number; /* of the dialogs of this actor */
 
     yoke_scope scope; /* around the body (opener), around the endpoint (served) */
     bool scope_open;
     yoke_task *owner;
+    bool cancel_on_close;
     bool cancel_called; /* by this side */
     bool cancel_by_owner;
-    bool cancel_sent, cancel_acked;
+    bool cancel_sent;                    /* in the name of `canceller` */
+    bool cancel_acked;                   /* what came back is the answer to this side's own request */
     struct yoke_context *cancel_request; /* the dialog that carries our request */
     bool has_canceller;
     yoke_uid canceller;
@@ -89,6 +94,10 @@ YOKE_MUST_USE yoke_error *context_new(struct yoke_context **ctx, struct peer *pe
 YOKE_MUST_USE yoke_error *context_new_served(struct yoke_context **ctx, struct peer *peer,
                                              struct text_view cid, const char *name);
 void context_free(struct yoke_context *ctx);
+/* Opens the scope around the near task's body; the calling task is the one that owns it. */
+YOKE_MUST_USE yoke_error *context_open_scope(struct yoke_context *ctx, const char *file, int line);
+/* The dialog is over on this side; frees it as soon as no task is in it and nobody keeps it. */
+void context_end(struct yoke_context *ctx);
 /* Drops what is queued of the stream. */
 void context_drop_inbox(struct yoke_context *ctx);
 /* Sends the Start; `args` are encoded kwargs. wait: as a checkpoint, else at once. */
@@ -97,8 +106,9 @@ YOKE_MUST_USE yoke_error *context_send_start(struct yoke_context *ctx, struct te
 /* What the peer's loop does with a message, or with the channel's loss. */
 void context_take(struct yoke_context *ctx, const struct msg *m);
 void context_take_loss(struct yoke_context *ctx);
-/* The far side of a dialog is asked to cancel; answers come by the loop. Again does nothing. */
-void context_request_cancel(struct yoke_context *ctx);
+/* The far side of a dialog is asked to cancel, in the name of `asker` (NULL: this actor); answers come by the
+ * loop. Again does nothing. */
+void context_request_cancel(struct yoke_context *ctx, const yoke_uid *asker);
 /* Someone asks for the task of a served dialog to end; `ack_cid` is answered then. */
 void context_cancel_served(struct yoke_context *ctx, const yoke_uid *canceller, struct text_view ack_cid);
 /* Parks the calling task till something of the dialog changed. Cancellable; it has looked. YOKE_CLOSED: the
@@ -109,10 +119,13 @@ void context_enter(struct yoke_context *ctx);
 YOKE_MUST_USE yoke_error *context_leave(struct yoke_context *ctx, yoke_error *e);
 /* The far side's error, for whoever is to be told of it: a copy. */
 yoke_error *context_remote_error(struct yoke_context *ctx);
-/* Was the dialog's error the answer to this side's own request? */
-bool context_is_own_cancel(const struct yoke_context *ctx, const yoke_error *e);
 /* The error for both sides when the queue is full. */
 yoke_error *context_overrun(const struct yoke_context *ctx);
+/* Sets who cancelled it, as this side sees it. */
+void context_note_canceller(struct yoke_context *ctx, const yoke_uid *canceller);
+/* Who is behind it when the calling task, being cancelled itself, has others cancelled: whoever asked for
+ * that first, or this actor. */
+const yoke_uid *context_asker(const struct actor *a);
 /* Wakes whoever waits in the dialog. */
 void context_wake(struct yoke_context *ctx);
 

@@ -33,7 +33,7 @@ static void attach(yoke_error *e, const yoke_uid *uid, int number)
     error_set_details(e, &death_ops, d);
 }
 
-yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status)
+yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status, bool asked)
 {
     yoke_error *e;
     if (WIFSIGNALED(status)) {
@@ -42,9 +42,9 @@ yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status)
                           (int)pid, name ? name : "?");
         attach(e, uid, WTERMSIG(status));
     } else {
-        e = yoke_raise_at("", 0, "", &YOKE_ACTOR_EXITED,
-                          "actor `%s` (pid %d) ended with status %d, though nobody had asked it to",
-                          uid->name, (int)pid, WEXITSTATUS(status));
+        e = yoke_raise_at("", 0, "", &YOKE_ACTOR_EXITED, "actor `%s` (pid %d) ended with status %d, %s",
+                          uid->name, (int)pid, WEXITSTATUS(status),
+                          asked ? "when it had been asked to end" : "though nobody had asked it to");
         attach(e, uid, -WEXITSTATUS(status));
     }
     error_set_place(e, "", 0, "", uid->name, "");

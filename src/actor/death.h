@@ -5,7 +5,7 @@
 #include "actor/runtime.h"
 
 /* The error for child `uid`, whose wait status is `status`: YOKE_ACTOR_DIED or YOKE_ACTOR_EXITED. */
-yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status);
+yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status, bool asked);
 /* Whose death the error tells of, or NULL. */
 const yoke_uid *death_uid(const yoke_error *e);
 /* An error of one of these kinds came over the wire, with `number` as yoke_error_signal tells it; nothing for

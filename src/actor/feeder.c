@@ -81,13 +81,24 @@ static bool owner_waits_here(const struct yoke_context *ctx)
     return false;
 }
 
+/* Is it the answer to this side's own request? */
+static bool answers_request(const struct yoke_context *ctx, const yoke_error *e)
+{
+    if (!ctx->cancel_sent || !yoke_error_is(e, &YOKE_CONTEXT_CANCELLED))
+        return false;
+    const yoke_uid *named = yoke_error_canceller(e);
+    bool names_asker = yoke_uid_equal(named, &ctx->canceller) ||
+                       yoke_uid_equal(named, &ctx->peer->actor->uid); /* all that a Python peer can name */
+    return names_asker && yoke_uid_equal(yoke_error_source(e), &ctx->far);
+}
+
 /* The body is interrupted: it waits elsewhere, or there are other tasks in it. */
 static void interrupt_body(struct yoke_context *ctx, bool owner_was_told)
 {
     if (!ctx->scope_open)
         return;
     /* The answer to one's own request disturbs nobody who knows of it. */
-    if (context_is_own_cancel(ctx, ctx->remote) && (ctx->cancel_by_owner || owner_was_told))
+    if (ctx->cancel_acked && (ctx->cancel_by_owner || owner_was_told))
         return;
     scope_cancel_with(&ctx->scope,
                       error_make_cancelled("cancelled: the far task `%s` of actor `%s` has failed", ctx->name,
@@ -101,12 +112,10 @@ static void fail(struct yoke_context *ctx, yoke_error *e)
         return;
     }
     ctx->remote = e;
-    if (yoke_error_canceller(e) && !ctx->has_canceller) {
-        ctx->canceller = *yoke_error_canceller(e);
-        ctx->has_canceller = true;
-    }
-    if (context_is_own_cancel(ctx, e))
-        ctx->cancel_acked = true;
+    ctx->cancel_acked = answers_request(ctx, e);
+    /* Whoever asked there (the error says that), what reached this side is the far actor's end. */
+    if (ctx->is_opener && yoke_error_is(e, &YOKE_CONTEXT_CANCELLED) && !ctx->cancel_acked)
+        context_note_canceller(ctx, &ctx->far);
     bool owner_was_told = owner_waits_here(ctx);
     context_wake(ctx);
     interrupt_body(ctx, owner_was_told);

@@ -238,6 +238,25 @@ static yoke_error *fill(struct outgoing *o, struct peer *peer, struct text_view 
     return NULL;
 }
 
+/* One of these kinds says no more than that somebody ended it. */
+static bool is_plain_end(const yoke_error *leaf, void *arg)
+{
+    const struct peer *peer = arg;
+    return yoke_error_is(leaf, &YOKE_CONTEXT_CANCELLED) || yoke_error_is(leaf, &YOKE_CANCELLED) ||
+           (yoke_error_is(leaf, &YOKE_TRANSPORT_CLOSED) &&
+            yoke_uid_equal(channel_error_peer(leaf), &peer->channel->peer));
+}
+
+bool relay_is_news(struct peer *peer, const yoke_error *e)
+{
+    yoke_error *rest = yoke_error_dup(e), *plain;
+    yoke_error_split_by(&rest, is_plain_end, peer, &plain);
+    bool is_news = rest != NULL;
+    yoke_error_free(rest);
+    yoke_error_free(plain);
+    return is_news;
+}
+
 void relay_post(struct peer *peer, struct text_view cid, const yoke_error *e, const yoke_uid *sender)
 {
     struct outgoing o = {0};
@@ -258,7 +277,8 @@ void relay_post(struct peer *peer, struct text_view cid, const yoke_error *e, co
     if (failed && !yoke_error_is(failed, &YOKE_TRANSPORT_CLOSED))
         channel_break(peer->channel, yoke_error_dup(failed));
     if (failed)
-        yoke_log(YOKE_ERROR, "an error could not be told to actor `%s` (%s): %s", peer->channel->peer.name,
+        yoke_log(relay_is_news(peer, e) ? YOKE_ERROR : YOKE_RUNTIME,
+                 "an error could not be told to actor `%s` (%s): %s", peer->channel->peer.name,
                  yoke_error_message(failed), yoke_error_message(e));
     yoke_error_free(failed);
     outgoing_free(&o);

@@ -19,6 +19,9 @@ yoke_error *relay_unpack(const struct msg *m, struct peer *peer);
 /* One of kind YOKE_CONTEXT_CANCELLED, raised in actor `source`. */
 yoke_error *relay_cancelled(const yoke_uid *source, const yoke_uid *canceller, const char *fmt, ...)
     YOKE_PRINTF(3, 4);
+/* Does `e` say more than that a task was cancelled, or that `peer` is gone? What nobody can be told of is
+ * logged accordingly. */
+bool relay_is_news(struct peer *peer, const yoke_error *e);
 /* Are these one error, which came over the wire once? False for errors that did not. */
 bool relay_is_same(const yoke_error *a, const yoke_error *b);
 

@@ -42,6 +42,7 @@ struct actor {
     unsigned clusters, cluster_workers; /* that are open; that are numbered in them */
 
     uint64_t next_dialog;
+    uint64_t dialogs; /* made here, on either side */
     char dialog_prefix[24];
     int exit_status; /* what app asked for */
 };

@@ -77,7 +77,8 @@ static void finish(struct yoke_context *ctx, yoke_error *e, const void *result)
     if (!e && !was_cancelled)
         e = post_result(ctx, result);
     if (e && peer->lost)
-        yoke_log(YOKE_ERROR, "`%s` failed, and the actor that had asked for it is gone: %s", ctx->name,
+        yoke_log(relay_is_news(peer, e) ? YOKE_ERROR : YOKE_RUNTIME,
+                 "`%s` failed, and the actor that had asked for it is gone: %s", ctx->name,
                  yoke_error_message(e));
     else if (e)
         relay_post(peer, text_view(ctx->cid), e, NULL);
@@ -99,9 +100,7 @@ static yoke_error *run_endpoint(struct yoke_context *ctx, void *result)
 
 static yoke_error *run_scoped(struct yoke_context *ctx, void *result)
 {
-    YOKE_TRY(yoke_scope_open_at(__FILE__, __LINE__, &ctx->scope, NULL));
-    ctx->scope_open = true;
-    ctx->owner = task_here();
+    YOKE_TRY(context_open_scope(ctx, __FILE__, __LINE__));
     if (ctx->has_canceller) /* asked for before the task had begun */
         context_cancel_served(ctx, &ctx->canceller, (struct text_view){0});
     yoke_error *e = run_endpoint(ctx, result);
@@ -121,7 +120,7 @@ static yoke_error *serve_task(void *arg)
     yoke_record_free(ep->result, result);
     memory_free(result);
     yoke_record_free(ep->args, ctx->args);
-    context_free(ctx);
+    context_end(ctx);
     actor_served(a);
     return NULL;
 }
@@ -171,25 +170,77 @@ static void serve_endpoint(struct peer *peer, const struct msg *m)
 /* ---- the runtime's own calls ---- */
 
 YOKE_RECORD(cancel_task_kwargs, (str, cid));
+/* In the name of a third actor. */
+YOKE_RECORD(cancel_task_for_kwargs, (str, cid), (str, name), (str, uuid));
+
+/* What a cancel request says: the task, and who first asked for its end. The texts are the caller's. */
+static yoke_error *read_cancel_request(const struct peer *peer, const struct msg *m,
+                                       cancel_task_for_kwargs *args)
+{
+    struct raw_view raw = m->start.kwargs;
+    yoke_error *e = record_decode_args(&yoke_record_cancel_task_for_kwargs, raw.data, raw.size, args);
+    if (!e)
+        return NULL;
+    yoke_error_free(e);
+    cancel_task_kwargs plain;
+    YOKE_TRY(record_decode_args(&yoke_record_cancel_task_kwargs, raw.data, raw.size, &plain));
+    *args = (cancel_task_for_kwargs){plain.cid, NULL, NULL};
+    return NULL;
+}
+
+static yoke_uid asker_of(const struct peer *peer, const cancel_task_for_kwargs *args)
+{
+    yoke_uid asker = peer->channel->peer;
+    if (!args->name)
+        return asker;
+    yoke_error *e = uid_from_view(&asker, (struct uid_view){text_view(args->name), text_view(args->uuid)});
+    if (e)
+        asker = peer->channel->peer;
+    yoke_error_free(e);
+    return asker;
+}
+
+/* The peer that started the task of this id, if it is not `but`. */
+static const struct peer *owner_of_task(const struct peer *but, const char *cid)
+{
+    list_for_each(node, &but->actor->peers) {
+        struct peer *other = container_of(node, struct peer, in_actor);
+        if (other != but && table_find(&other->served, cid, strlen(cid)))
+            return other;
+    }
+    return NULL;
+}
+
+static void refuse_cancel(struct peer *peer, const struct msg *m, const char *cid, const struct peer *owner)
+{
+    const char *name = peer->channel->peer.name;
+    yoke_log(YOKE_WARNING, "actor `%s` may not cancel the task %s: actor `%s` has started it", name, cid,
+             owner->channel->peer.name);
+    refuse(peer, m->cid,
+           yoke_raise(&YOKE_PERMISSION, "actor `%s` may not cancel this task: another has started it", name));
+}
 
 static void serve_cancel_task(struct peer *peer, const struct msg *m)
 {
-    cancel_task_kwargs args;
-    yoke_error *e = record_decode_args(&yoke_record_cancel_task_kwargs, m->start.kwargs.data,
-                                       m->start.kwargs.size, &args);
+    cancel_task_for_kwargs args;
+    yoke_error *e = read_cancel_request(peer, m, &args);
     if (e) {
         refuse(peer, m->cid, e);
         return;
     }
     struct table_node *node = table_find(&peer->served, args.cid, strlen(args.cid));
-    post_ack(peer, m->cid, MSG_FUNC_ASYNCFUNC);
-    /* A task that has ended, or that another channel started, is not there: true all the same, as the
-     * protocol has it. */
-    if (node)
-        context_cancel_served(container_of(node, struct yoke_context, in_peer), &peer->channel->peer, m->cid);
-    else
-        post_cancel_ack(peer, m->cid);
-    cancel_task_kwargs_free(&args);
+    const struct peer *owner = node ? NULL : owner_of_task(peer, args.cid);
+    if (owner) {
+        refuse_cancel(peer, m, args.cid, owner);
+    } else {
+        post_ack(peer, m->cid, MSG_FUNC_ASYNCFUNC);
+        yoke_uid asker = asker_of(peer, &args);
+        if (node)
+            context_cancel_served(container_of(node, struct yoke_context, in_peer), &asker, m->cid);
+        else /* it has ended: true all the same, as the protocol has it */
+            post_cancel_ack(peer, m->cid);
+    }
+    cancel_task_for_kwargs_free(&args);
 }
 
 /* Who asked for the actor's end waits in peer->end_requests till it has come. */

@@ -5,8 +5,32 @@
  * more, so the final result still comes through.
  */
 #include "actor/stream.h"
+#include "base/error.h"
 #include "base/memory.h"
 #include "msg/record.h"
+
+/* ---- its end ---- */
+
+static void end_free(void *number)
+{
+}
+
+/* The data is the context's number: the error may outlive it. */
+static const struct error_details_ops end_ops = {.free = end_free};
+
+static yoke_error *end_of_stream(const struct yoke_context *ctx)
+{
+    yoke_error *e = yoke_raise(&YOKE_END_OF_CHANNEL, "the far side of `%s` has closed its stream", ctx->name);
+    error_set_details(e, &end_ops, (void *)(uintptr_t)ctx->number);
+    return e;
+}
+
+bool stream_is_end_of(const yoke_error *e, const struct yoke_context *ctx)
+{
+    return (uintptr_t)error_details(e, &end_ops) == (uintptr_t)ctx->number;
+}
+
+/* ---- open ---- */
 
 static struct yoke_context *context_of(yoke_stream *stream)
 {
@@ -18,6 +42,8 @@ yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stream, const yoke
     *stream = NULL;
     if (!task_here())
         return task_outside("yoke_stream_open");
+    if (ctx->closed)
+        return yoke_raise(&YOKE_CLOSED, "the context `%s` was closed", ctx->name);
     if (ctx->remote)
         return context_remote_error(ctx);
     if (ctx->stream.closed)
@@ -55,7 +81,7 @@ static yoke_error *send_refused(struct yoke_context *ctx)
     if (ctx->stream.closed)
         return yoke_raise(&YOKE_CLOSED, "the stream of `%s` was closed on this side", ctx->name);
     if (ctx->stream.ended || ctx->state == DIALOG_DONE)
-        return yoke_raise(&YOKE_END_OF_CHANNEL, "the far side of `%s` has closed its stream", ctx->name);
+        return end_of_stream(ctx);
     if (ctx->peer->lost)
         return peer_lost(ctx->peer);
     return NULL;
@@ -87,7 +113,7 @@ static yoke_error *take_item(struct yoke_context *ctx, void *item)
     yoke_error *e;
     if (first->is_stop) {
         ctx->stream.ended = true;
-        e = yoke_raise(&YOKE_END_OF_CHANNEL, "the far side of `%s` has closed its stream", ctx->name);
+        e = end_of_stream(ctx);
     } else {
         e = record_decode(received_record(ctx), first->payload, first->size, "item", item);
     }
@@ -116,7 +142,7 @@ static yoke_error *receive_item(struct yoke_context *ctx, yoke_task *task, void 
             return context_overrun(ctx); /* the far side had ended before it could learn of that */
         if (ctx->stream.ended || ctx->state == DIALOG_DONE) {
             ctx->stream.ended = true;
-            return yoke_raise(&YOKE_END_OF_CHANNEL, "the far side of `%s` has closed its stream", ctx->name);
+            return end_of_stream(ctx);
         }
         YOKE_TRY(context_wait(ctx));
     }

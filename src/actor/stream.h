@@ -4,6 +4,8 @@
 
 #include "actor/context.h"
 
+/* Is it the end of the stream of `ctx`, as its receives and sends tell of it? */
+bool stream_is_end_of(const yoke_error *e, const struct yoke_context *ctx);
 /* Tells the peer that this side sends no more, if it has a stream and has not said so and the peer has not
  * ended. */
 void stream_say_stop(struct yoke_context *ctx);

@@ -183,6 +183,14 @@ static bool is_open(const yoke_task *task, const yoke_scope *s)
     return false;
 }
 
+yoke_scope *scope_marked(const yoke_scope *inside)
+{
+    yoke_scope *s = inside ? inside->parent : task_here() ? task_here()->scope : NULL;
+    while (s && !s->is_marked)
+        s = s->parent;
+    return s;
+}
+
 /* a + b, "never" where that is beyond. */
 static int64_t add_time(int64_t a, int64_t b)
 {

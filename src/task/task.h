@@ -213,6 +213,9 @@ yoke_error *scope_absorb(yoke_scope *s, yoke_error *e);
 yoke_error *scope_leave(yoke_scope *s, yoke_error *e);
 /* All tasks and scopes directly in `from`, but the opener of `from`, are in `to` from here on. */
 void scope_move(yoke_scope *from, yoke_scope *to);
+/* The innermost scope around the calling task that a floor above has marked (s->is_marked), or, given
+ * `inside`, the next one around that; NULL: none. */
+yoke_scope *scope_marked(const yoke_scope *inside);
 /* A scope that belongs to no task (the run's outermost). */
 void scope_init_outermost(yoke_scope *s);
 
