@@ -100,18 +100,20 @@ void yoke_module_register(yoke_module *module);
 /* The conditional lets the compiler compare the function's type with the records' before it is cast. */
 #define YOKE_CALL(fn, args_type, result_type)                                                                \
     {                                                                                                        \
-        #fn, YOKE_ENDPOINT_CALL, &yoke_record_##args_type, &yoke_record_none, &yoke_record_##result_type,    \
+        #fn, YOKE_ENDPOINT_CALL, YOKE_TAKES_(args_type), &yoke_record_none, &yoke_record_##result_type,     \
             NULL, NULL,                                                                                      \
             (yoke_error * (*)(const void *, void *))(                                                        \
                 1 ? (fn)                                                                                     \
                   : (yoke_error * (*)(const yoke_type_##args_type *, yoke_type_##result_type *))0),          \
             NULL                                                                                             \
     }
+/* Arguments travel by name: of another type the compiler says that yoke_this_takes_a_record_or_none_but_not_... */
+#define YOKE_TAKES_(type) &yoke_record_##type + yoke_this_takes_a_record_or_none_but_not_##type
 #define YOKE_CONTEXT(fn, args_type, started_type, result_type)                                               \
     YOKE_CONTEXT_STREAM(fn, args_type, started_type, result_type, any, any)
 #define YOKE_CONTEXT_STREAM(fn, args_type, started_type, result_type, down_type, up_type)                    \
     {                                                                                                        \
-        #fn, YOKE_ENDPOINT_CONTEXT, &yoke_record_##args_type, &yoke_record_##started_type,                   \
+        #fn, YOKE_ENDPOINT_CONTEXT, YOKE_TAKES_(args_type), &yoke_record_##started_type,                     \
             &yoke_record_##result_type, &yoke_record_##down_type, &yoke_record_##up_type, NULL,              \
             (yoke_error * (*)(yoke_context *, const void *, void *))(                                        \
                 1 ? (fn)                                                                                     \
@@ -336,10 +338,18 @@ void yoke_context_print(FILE *out, const yoke_context *ctx, bool lines);
 /* Endpoint's side: the first value, exactly once, before any stream. NULL for `none`. */
 YOKE_MUST_USE yoke_error *yoke_context_started(yoke_context *ctx, const void *value);
 
+/*
+ * Whether the texts and limits of what this side sends from here on are looked at before they go (they are,
+ * unless `unchecked`). What is not, the receiver finds: the YOKE_MSG_TYPE is then raised there. For speed.
+ */
+void yoke_context_set_unchecked(yoke_context *ctx, bool unchecked);
+
 /* ---- streams -------------------------------------------------------------------------------------- */
 
 typedef struct yoke_stream_options {
-    bool allow_overruns; /* keep what comes beyond 64 unread messages, instead of failing the sender */
+    bool allow_overruns;     /* keep what comes beyond 64 unread messages, instead of failing the sender */
+    bool keep_on_type_error; /* a message that does not fit its record fails its receive alone, not the
+                                sender: the next receive gives the next one */
 } yoke_stream_options;
 
 /* One stream a context, after started. Each side opens and closes its own end; what came before is waiting in
@@ -356,7 +366,8 @@ YOKE_MUST_USE yoke_error *yoke_stream_close(yoke_stream *stream, yoke_error *e);
  * item stays the caller's. */
 YOKE_MUST_USE yoke_error *yoke_send(yoke_stream *stream, const void *item);
 /* Checkpoint. What the item then owns is the caller's. YOKE_END_OF_CHANNEL: the peer closed, and all was
- * received; each time. */
+ * received; each time. YOKE_MSG_TYPE: the message does not fit the record; its sender is told, and fails (see
+ * keep_on_type_error). */
 YOKE_MUST_USE yoke_error *yoke_recv(yoke_stream *stream, void *item);
 
 /* ---- this actor ------------------------------------------------------------------------------------ */

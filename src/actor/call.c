@@ -26,10 +26,7 @@ static yoke_error *call(struct yoke_context *ctx, struct text_view ns, const str
             context_request_cancel(ctx, context_asker(ctx->peer->actor));
         return e;
     }
-    if (!result)
-        return NULL;
-    return record_decode(ctx->endpoint->result, buffer_begin(&ctx->result), buffer_size(&ctx->result),
-                         "result", result);
+    return context_take_result(ctx, result);
 }
 
 /* Says on `e` where the caller stands. */

@@ -463,6 +463,43 @@ static void zero_result(const struct yoke_context *ctx, void *result)
         memset(result, 0, ctx->endpoint->result->size);
 }
 
+void context_refuse(struct yoke_context *ctx, const yoke_error *e)
+{
+    relay_post(ctx->peer, text_view(ctx->cid), e, &ctx->peer->channel->peer);
+}
+
+static yoke_error *decode_result(const struct yoke_context *ctx, void *result)
+{
+    return record_decode(ctx->endpoint->result, buffer_begin(&ctx->result), buffer_size(&ctx->result),
+                         "result", result);
+}
+
+/* Nobody wants it; that it does not fit is told all the same. */
+static yoke_error *try_result(const struct yoke_context *ctx)
+{
+    const yoke_record *record = ctx->endpoint->result;
+    void *item = memory_calloc(1, record->size);
+    if (!item)
+        return yoke_raise(&YOKE_NO_MEMORY, "the result of `%s`", ctx->name);
+    yoke_error *e = decode_result(ctx, item);
+    yoke_record_free(record, item);
+    memory_free(item);
+    return e;
+}
+
+yoke_error *context_take_result(struct yoke_context *ctx, void *result)
+{
+    if (!result && ctx->result_fits)
+        return NULL;
+    yoke_error *e = result ? decode_result(ctx, result) : try_result(ctx);
+    ctx->result_fits = !e;
+    if (yoke_error_is(e, &YOKE_MSG_TYPE) && !ctx->result_refused && !ctx->closed && !ctx->peer->lost) {
+        ctx->result_refused = true;
+        context_refuse(ctx, e);
+    }
+    return e;
+}
+
 static yoke_error *take_result(struct yoke_context *ctx, void *result)
 {
     ctx->draining = true;
@@ -470,10 +507,7 @@ static yoke_error *take_result(struct yoke_context *ctx, void *result)
     YOKE_TRY(wait_for_end(ctx, true));
     if (ctx->remote)
         return ctx->cancel_acked ? NULL : context_remote_error(ctx);
-    if (!result)
-        return NULL;
-    return record_decode(ctx->endpoint->result, buffer_begin(&ctx->result), buffer_size(&ctx->result),
-                         "result", result);
+    return context_take_result(ctx, result);
 }
 
 yoke_error *yoke_context_result(yoke_context *ctx, void *result)
@@ -588,13 +622,20 @@ yoke_error *yoke_context_close(yoke_context *ctx, yoke_error *e)
     ctx->draining = true;
     context_drop_inbox(ctx);
     e = end_far_side(ctx, e);
+    if (!e && ctx->has_result && !ctx->result_refused) /* who has met it has been told */
+        e = context_take_result(ctx, NULL);
     ctx->scope_open = false;
     e = settle(ctx, yoke_scope_close(&ctx->scope, e));
     context_end(ctx);
     return e;
 }
 
-/* ---- the endpoint's first value ---- */
+/* ---- what is sent ---- */
+
+void yoke_context_set_unchecked(yoke_context *ctx, bool unchecked)
+{
+    ctx->unchecked = unchecked;
+}
 
 yoke_error *yoke_context_started(yoke_context *ctx, const void *value)
 {
@@ -607,7 +648,7 @@ yoke_error *yoke_context_started(yoke_context *ctx, const void *value)
     if (ctx->is_call || ctx->state != DIALOG_SERVED)
         return yoke_raise(&YOKE_USAGE, "yoke_context_started was called before in `%s`", ctx->name);
     struct buffer payload = BUFFER_EMPTY;
-    yoke_error *e = record_encode(&payload, ctx->endpoint->started, value, "started");
+    yoke_error *e = record_encode_with(&payload, ctx->endpoint->started, value, "started", ctx->unchecked);
     if (!e)
         e = channel_send(ctx->peer->channel,
                          &(struct msg){.type = MSG_STARTED,

@@ -35,6 +35,7 @@ struct yoke_stream {
     bool opened, closed;
     bool allow_overruns;
     bool stop_sent;
+    bool keep_on_type_error;
     bool ended; /* the peer's Stop, or the end of the dialog, was met by a receive */
 };
 
@@ -52,7 +53,10 @@ struct yoke_context {
     struct buffer first;  /* Started's value */
     struct buffer result; /* Return's value */
     bool has_result;
-    yoke_error *remote; /* how the far side failed, or the channel's loss */
+    bool result_fits;    /* somebody has decoded it */
+    bool result_refused; /* it did not fit, and the far side was told */
+    bool unchecked;      /* what this side sends */
+    yoke_error *remote;  /* how the far side failed, or the channel's loss */
     list inbox;
     size_t inbox_count;
     bool overrun;  /* a message did not fit in it any more: the reader gets what had come before, and an error
@@ -117,6 +121,11 @@ YOKE_MUST_USE yoke_error *context_wait(struct yoke_context *ctx);
 /* Around a call that may wait: another task may close the context meanwhile. Leave returns `e`. */
 void context_enter(struct yoke_context *ctx);
 YOKE_MUST_USE yoke_error *context_leave(struct yoke_context *ctx, yoke_error *e);
+/* The result's value into `result` (NULL: it is only looked at). YOKE_MSG_TYPE: it does not fit; the far side
+ * is told. */
+YOKE_MUST_USE yoke_error *context_take_result(struct yoke_context *ctx, void *result);
+/* Tells the far side that a message of its does not fit its record. */
+void context_refuse(struct yoke_context *ctx, const yoke_error *e);
 /* The far side's error, for whoever is to be told of it: a copy. */
 yoke_error *context_remote_error(struct yoke_context *ctx);
 /* The error for both sides when the queue is full. */

@@ -123,6 +123,9 @@ static void take(struct peer *peer, const struct msg *m)
         node = table_find(&peer->served, m->cid.data, m->cid.size);
     if (node)
         context_take(container_of(node, struct yoke_context, in_peer), m);
+    else if (event == DIALOG_REFUSED)
+        yoke_log(YOKE_WARNING, "actor `%s` did not take what a dialog that is over had sent: %.*s",
+                 peer->channel->peer.name, (int)m->error.message.size, m->error.message.data);
     else
         yoke_log(YOKE_RUNTIME, "dropped a %s of actor `%s` for a dialog that is over", msg_type_name(m->type),
                  peer->channel->peer.name);

@@ -11,8 +11,8 @@
 
 #include "actor/peer.h"
 
-/* Sends `e` as the last message of dialog `cid` (stays the caller's). sender: for kind YOKE_STREAM_OVERRUN,
- * who sent too much; else NULL. */
+/* Sends `e` as the last message of dialog `cid` (stays the caller's). sender: of what was
+ * refused, too much of it or what does not fit; else NULL. */
 void relay_post(struct peer *peer, struct text_view cid, const yoke_error *e, const yoke_uid *sender);
 /* The error that an Error message tells of. Never fails; without memory it is one that says so. */
 yoke_error *relay_unpack(const struct msg *m, struct peer *peer);

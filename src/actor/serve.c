@@ -51,7 +51,7 @@ static yoke_error *post_result(struct yoke_context *ctx, const void *result)
     if (!ctx->is_call && ctx->state == DIALOG_SERVED)
         return yoke_raise(&YOKE_USAGE, "`%s` returned without calling yoke_context_started", ctx->name);
     struct buffer payload = BUFFER_EMPTY;
-    yoke_error *e = record_encode(&payload, ctx->endpoint->result, result, "result");
+    yoke_error *e = record_encode_with(&payload, ctx->endpoint->result, result, "result", ctx->unchecked);
     if (!e)
         e = channel_post(ctx->peer->channel,
                          &(struct msg){.type = MSG_RETURN,

@@ -57,6 +57,7 @@ yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stream, const yoke
                           ctx->name);
     ctx->stream.opened = true;
     ctx->stream.allow_overruns = options && options->allow_overruns;
+    ctx->stream.keep_on_type_error = options && options->keep_on_type_error;
     *stream = &ctx->stream;
     return NULL;
 }
@@ -90,9 +91,10 @@ static yoke_error *send_refused(struct yoke_context *ctx)
 static yoke_error *send_item(struct yoke_context *ctx, const void *item)
 {
     YOKE_TRY(send_refused(ctx));
-    return channel_send(ctx->peer->channel, &(struct msg){.type = MSG_YIELD,
-                                                          .cid = text_view(ctx->cid),
-                                                          .pld_item = {sent_record(ctx), item, "item"}});
+    return channel_send(ctx->peer->channel,
+                        &(struct msg){.type = MSG_YIELD,
+                                      .cid = text_view(ctx->cid),
+                                      .pld_item = {sent_record(ctx), item, "item", ctx->unchecked}});
 }
 
 yoke_error *yoke_send(yoke_stream *stream, const void *item)
@@ -116,6 +118,8 @@ static yoke_error *take_item(struct yoke_context *ctx, void *item)
         e = end_of_stream(ctx);
     } else {
         e = record_decode(received_record(ctx), first->payload, first->size, "item", item);
+        if (yoke_error_is(e, &YOKE_MSG_TYPE) && !ctx->stream.keep_on_type_error && !ctx->peer->lost)
+            context_refuse(ctx, e);
     }
     memory_free(first);
     return e;

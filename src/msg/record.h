@@ -13,11 +13,14 @@
  */
 YOKE_MUST_USE yoke_error *record_encode(struct buffer *out, const yoke_record *record, const void *item,
                                         const char *path);
+/* The same; unchecked: whether texts are UTF-8 and within their limits is left for the receiver to see. */
+YOKE_MUST_USE yoke_error *record_encode_with(struct buffer *out, const yoke_record *record, const void *item,
+                                             const char *path, bool unchecked);
 /*
  * Fills `item` (record->size bytes; may be NULL for `none`) from one msgpack value. What it then owns is
  * freed by yoke_record_free. Does not fit: YOKE_MSG_TYPE that names the path, begun with `path`:
  * `args.points[3].x: expected float, got str`; `args.b: missing`; `args.c: unknown`; `args.x: 300 does not
- * fit u8`. Or YOKE_NO_MEMORY. Nothing is owned then, the item is zero.
+ * fit u8 (0 to 255)`. Or YOKE_NO_MEMORY. Nothing is owned then, the item is zero.
  */
 YOKE_MUST_USE yoke_error *record_decode(const yoke_record *record, const uint8_t *data, size_t size,
                                         const char *path, void *item);

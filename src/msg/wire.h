@@ -54,6 +54,7 @@ struct msg_item {
     const yoke_record *record; /* NULL: there is none, and the payload is the view */
     const void *item;
     const char *path; /* begins the path in an error's text */
+    bool unchecked;   /* as record_encode_with */
 };
 
 enum msg_functype { MSG_FUNC_ASYNCFUNC, MSG_FUNC_ASYNCGEN, MSG_FUNC_CONTEXT };

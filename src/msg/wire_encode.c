@@ -208,7 +208,7 @@ static yoke_error *write_item(struct pack *p, const struct msg *m, const struct 
     size_t before = buffer_size(p->out);
     if (p->fault)
         return NULL;
-    YOKE_TRY(record_encode(p->out, item->record, item->item, item->path));
+    YOKE_TRY(record_encode_with(p->out, item->record, item->item, item->path, item->unchecked));
     struct checker c = {elements, {&YOKE_USAGE, wire_layouts[m->type].name, "pld"}};
     struct raw_view view = {buffer_begin(p->out) + before, buffer_size(p->out) - before};
     if (buffer_size(p->out) - p->before > p->limit)

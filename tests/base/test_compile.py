@@ -1,6 +1,6 @@
 """What the compiler must warn of: test_compile.py INCLUDE COMPILER...
 
-ERR-03: an error that is dropped. ERR-12: a format that does not fit its arguments."""
+ERR-03: an error that is dropped. ERR-12: a format that does not fit its arguments. And what is no record but stands for one."""
 import shutil
 import subprocess
 import sys
@@ -23,23 +23,43 @@ ROWS = [
     ("err_12 note", '    yoke_error_note(e, "%s", 1);\n    return e;', "format"),
 ]
 
+# name, a file's text, what the compiler must say (None: nothing)
+FILES = [
+    ("arguments that are a record", "YOKE_RECORD(word, (str, text))\nstatic yoke_error *f(const word *args, uint64_t *result)\n"
+                                    "{\n    return NULL;\n}\nYOKE_MODULE(m, YOKE_CALL(f, word, u64))", None),
+    ("arguments that are a bare str", "static yoke_error *f(const yoke_type_str *args, uint64_t *result)\n"
+                                      "{\n    return NULL;\n}\nYOKE_MODULE(m, YOKE_CALL(f, str, u64))",
+     "yoke_this_takes_a_record_or_none_but_not_str"),
+    ("a union of an enum", "YOKE_ENUM(color, red)\nYOKE_UNION(any_color, color)",
+     "yoke_this_takes_a_record_or_none_but_not_color"),
+    ("a field of an unknown type", "YOKE_RECORD(word, (string, text))", "yoke_type_string"),
+]
 
-def warnings(compiler, body):
+
+def said_of(compiler, text):
     ran = subprocess.run([compiler, "-std=c11", "-Wall", "-Wextra", "-Wno-unused-parameter", f"-I{include}", "-c", "-o",
                           "/dev/null", "-xc", "-"],
-                         input=HEAD + body + "\n}\n", capture_output=True, text=True)
+                         input=text, capture_output=True, text=True)
     return ran.stderr
+
+
+def rows():
+    """Each row's name, the file's text, and what must be said (None: nothing)."""
+    for name, body, warning in ROWS:
+        yield name, HEAD + body + "\n}\n", warning and f"-W{warning}"
+    for name, text, words in FILES:
+        yield name, "#include <yoke.h>\n" + text + "\n", words
 
 
 def main():
     present = [c for c in compilers if shutil.which(c)]
-    print(f"1..{len(ROWS) * len(present)}")
+    print(f"1..{len(list(rows())) * len(present)}")
     number = failed = 0
     for compiler in present:
-        for name, body, warning in ROWS:
+        for name, text, words in rows():
             number += 1
-            said = warnings(compiler, body)
-            passed = f"-W{warning}" in said if warning else not said
+            said = said_of(compiler, text)
+            passed = words in said if words else not said
             failed += not passed
             print(f"{'ok' if passed else 'not ok'} {number} - {name}, {compiler}")
             if not passed:
