@@ -1,5 +1,6 @@
 #include "actor/actors.h"
 
+#include "actor/context.h"
 #include "actor/death.h"
 #include "actor/main_task.h"
 #include "actor/module.h"
@@ -33,6 +34,7 @@ yoke_error *yoke_actors_open_at(const char *file, int line, yoke_actors **out,
     if (!actors)
         return yoke_raise_at(file, line, "", &YOKE_NO_MEMORY, "an actor nursery");
     actors->actor = a;
+    actors->asker = a->uid;
     if (options)
         actors->options = *options;
     if (!actors->options.acknowledge_bound)
@@ -387,6 +389,8 @@ yoke_error *yoke_actors_close(yoke_actors *actors, yoke_error *e)
         return e;
     if (!e && !actors->cancelled)
         e = actors->unreaped ? wait_empty(actors) : yoke_checkpoint();
+    if (yoke_error_is_cancelled(e) && !actors->cancelled)
+        actors->asker = *context_asker(actors->actor);
     if (e)
         cancel_all(actors);
     wait_empty_shielded(actors);

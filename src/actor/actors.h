@@ -11,6 +11,7 @@ struct yoke_actors {
     yoke_actors_options options;
     bool cancelled, closed;
     int64_t cancelled_at;
+    yoke_uid asker;      /* in whose name the children are cancelled */
     size_t unreaped;     /* children */
     size_t starting;     /* tasks in the middle of a start */
     list waiters;        /* for both to be 0 */

@@ -45,14 +45,12 @@ static void request_answered(struct yoke_context *request, void *arg)
 
 static yoke_error *send_request(struct child *c)
 {
-    static uint8_t empty_map[] = {0x80};
     if (!c->peer)
         return yoke_raise(&YOKE_TRANSPORT_CLOSED, "it is not connected");
     YOKE_TRY(context_new(&c->request, c->peer, "self:cancel", true));
     c->request->on_end = request_answered;
     c->request->on_end_arg = c;
-    struct buffer kwargs = {empty_map, 0, sizeof empty_map, sizeof empty_map};
-    return context_send_start(c->request, text_view("self"), text_view("cancel"), &kwargs, false);
+    return context_send_actor_cancel(c->request, &c->nursery->asker);
 }
 
 static void ask(struct child *c)

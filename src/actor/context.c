@@ -78,8 +78,11 @@ static void detach(struct yoke_context *ctx)
 {
     if (!ctx->peer)
         return;
-    if (ctx->in_peer.key)
+    if (ctx->in_peer.key) {
         table_remove(ctx->is_opener ? &ctx->peer->opened : &ctx->peer->served, &ctx->in_peer);
+        if (!ctx->is_opener)
+            peer_remember_end(ctx->peer, ctx->cid);
+    }
     context_free(ctx->cancel_request);
     ctx->cancel_request = NULL;
     context_drop_inbox(ctx);
@@ -247,10 +250,15 @@ YOKE_RECORD(cancel_task_args, (str, cid));
 /* To another yoke actor, in the name of a third one. */
 YOKE_RECORD(cancel_task_for_args, (str, cid), (str, name), (str, uuid));
 
+/* A Python actor takes no more than it knows of. */
+static bool names_asker(const struct peer *peer, const yoke_uid *asker)
+{
+    return peer->channel->peer_is_yoke && !yoke_uid_equal(asker, &peer->actor->uid);
+}
+
 static yoke_error *encode_cancel_request(struct buffer *out, const struct yoke_context *ctx)
 {
-    bool is_own = yoke_uid_equal(&ctx->canceller, &ctx->peer->actor->uid);
-    if (is_own || !ctx->peer->channel->peer_is_yoke)
+    if (!names_asker(ctx->peer, &ctx->canceller))
         return record_encode_args(out, &yoke_record_cancel_task_args, &(cancel_task_args){ctx->cid});
     return record_encode_args(
         out, &yoke_record_cancel_task_for_args,
@@ -266,6 +274,24 @@ static yoke_error *send_cancel_request(struct yoke_context *ctx)
         e = context_send_start(ctx->cancel_request, text_view("self"), text_view("_cancel_task"), &kwargs,
                                false);
     buffer_free(&kwargs);
+    return e;
+}
+
+YOKE_RECORD(cancel_actor_for_args, (str, name), (str, uuid));
+
+yoke_error *context_send_actor_cancel(struct yoke_context *request, const yoke_uid *asker)
+{
+    static uint8_t empty_map[] = {0x80};
+    struct buffer kwargs = {empty_map, 0, sizeof empty_map, sizeof empty_map}, named = BUFFER_EMPTY;
+    bool names = names_asker(request->peer, asker);
+    yoke_error *e = NULL;
+    if (names)
+        e = record_encode_args(&named, &yoke_record_cancel_actor_for_args,
+                               &(cancel_actor_for_args){(char *)asker->name, (char *)asker->uuid});
+    if (!e)
+        e = context_send_start(request, text_view("self"), text_view("cancel"), names ? &named : &kwargs,
+                               false);
+    buffer_free(&named);
     return e;
 }
 

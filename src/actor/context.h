@@ -113,6 +113,8 @@ void context_take_loss(struct yoke_context *ctx);
 /* The far side of a dialog is asked to cancel, in the name of `asker` (NULL: this actor); answers come by the
  * loop. Again does nothing. */
 void context_request_cancel(struct yoke_context *ctx, const yoke_uid *asker);
+/* Sends, as the start of the call `request`, that the peer's actor is to end, in the name of `asker`. */
+YOKE_MUST_USE yoke_error *context_send_actor_cancel(struct yoke_context *request, const yoke_uid *asker);
 /* Someone asks for the task of a served dialog to end; `ack_cid` is answered then. */
 void context_cancel_served(struct yoke_context *ctx, const yoke_uid *canceller, struct text_view ack_cid);
 /* Parks the calling task till something of the dialog changed. Cancellable; it has looked. YOKE_CLOSED: the

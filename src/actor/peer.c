@@ -100,6 +100,56 @@ void peer_post(struct peer *peer, const struct msg *m)
     yoke_error_free(e);
 }
 
+/* ---- messages for nobody ---- */
+
+/* FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv/ . A collision costs a line of the log its level. */
+static uint32_t hash_of(const char *text, size_t size)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (uint8_t)text[i]) * 16777619u;
+    return hash;
+}
+
+void peer_remember_end(struct peer *peer, const char *cid)
+{
+    peer->over[peer->over_count++ % PEER_REMEMBERED] = hash_of(cid, strlen(cid));
+}
+
+static bool has_been(const struct peer *peer, struct text_view cid)
+{
+    if (actor_made_dialog(peer->actor, cid.data, cid.size))
+        return true;
+    uint32_t hash = hash_of(cid.data, cid.size);
+    unsigned count = peer->over_count < PEER_REMEMBERED ? peer->over_count : PEER_REMEMBERED;
+    for (unsigned i = 0; i < count; i++)
+        if (peer->over[i] == hash)
+            return true;
+    return false;
+}
+
+/* Messages cross on the way: what is late is nothing special. One for a dialog that never was is, but a peer
+ * that sends many of them shall not fill the log. */
+static void drop(struct peer *peer, const struct msg *m)
+{
+    enum { EACH = 1000 };
+    if (has_been(peer, m->cid)) {
+        yoke_log(YOKE_RUNTIME, "dropped a %s of actor `%s` for a dialog that is over", msg_type_name(m->type),
+                 peer->channel->peer.name);
+        return;
+    }
+    unsigned n = ++peer->unknown;
+    if (n < EACH)
+        yoke_log(YOKE_WARNING, "dropped a %s of actor `%s` for a dialog that never was",
+                 msg_type_name(m->type), peer->channel->peer.name);
+    else if (n % EACH == 0)
+        yoke_log(
+            YOKE_WARNING,
+            "dropped a %s of actor `%s` for a dialog that never was: %u by now; the next line comes after "
+            "%d more",
+            msg_type_name(m->type), peer->channel->peer.name, n, EACH);
+}
+
 /* ---- the loop ---- */
 
 static void take(struct peer *peer, const struct msg *m)
@@ -127,8 +177,7 @@ static void take(struct peer *peer, const struct msg *m)
         yoke_log(YOKE_WARNING, "actor `%s` did not take what a dialog that is over had sent: %.*s",
                  peer->channel->peer.name, (int)m->error.message.size, m->error.message.data);
     else
-        yoke_log(YOKE_RUNTIME, "dropped a %s of actor `%s` for a dialog that is over", msg_type_name(m->type),
-                 peer->channel->peer.name);
+        drop(peer, m);
 }
 
 static yoke_error *read_all(struct peer *peer)

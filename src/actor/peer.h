@@ -14,6 +14,8 @@
 
 struct child;
 
+enum { PEER_REMEMBERED = 256 };
+
 struct yoke_portal {
     struct peer *peer;
 };
@@ -28,9 +30,14 @@ struct peer {
     bool is_parent;
     unsigned held; /* it, or someone below it, holds or waits for the debugger's terminal */
     bool reading;
-    bool crowded;       /* a queue of the dialogs fills: its reader is given time before more is read */
-    list end_requests;  /* who asked this actor to end, and waits for the answer */
-    yoke_error *lost;   /* why its dialogs ended; NULL while it lives */
+    bool crowded;      /* a queue of the dialogs fills: its reader is given time before more is read */
+    list end_requests; /* who asked this actor to end, and waits for the answer */
+    yoke_error *lost;  /* why its dialogs ended; NULL while it lives */
+    /* The hashes of the ids of the last dialogs of the peer's that have ended here, to tell a late message
+     * from one for a dialog that never was. */
+    uint32_t over[PEER_REMEMBERED];
+    unsigned over_count;
+    unsigned unknown;   /* messages for dialogs that never were */
     yoke_event drained; /* the last message was read */
     yoke_event
         ended; /* the loop has ended; nothing of this peer runs any more but tasks that it had started */
@@ -49,6 +56,8 @@ void peer_release(struct peer *peer);
 void peer_cancel_served(struct peer *peer, const yoke_uid *canceller);
 /* Ends the channel for a message that breaks the protocol. */
 void peer_break(struct peer *peer, const char *fmt, ...) YOKE_PRINTF(2, 3);
+/* A dialog of the peer's is over here. */
+void peer_remember_end(struct peer *peer, const char *cid);
 /* A message of the runtime's own; what can't be sent is logged. */
 void peer_post(struct peer *peer, const struct msg *m);
 /* The error for a call on a peer that is gone: a copy. */

@@ -49,9 +49,7 @@ yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t bound, bool *a
         peer->child->asked = true;
     struct yoke_context *request;
     YOKE_TRY(context_new(&request, peer, "self:cancel", true));
-    static uint8_t empty_map[] = {0x80};
-    struct buffer kwargs = {empty_map, 0, sizeof empty_map, sizeof empty_map};
-    yoke_error *e = context_send_start(request, text_view("self"), text_view("cancel"), &kwargs, false);
+    yoke_error *e = context_send_actor_cancel(request, &a->uid);
     bool answered = !e && acknowledged_within(request, bound ? bound : YOKE_MS(500));
     if (acknowledged)
         *acknowledged = answered;

@@ -61,14 +61,29 @@ void actor_free(struct actor *a)
     zygote_close(a->zygote);
 }
 
+enum { DIALOG_DIGITS = 12 };
+
+static void write_number(char *digits, uint64_t n)
+{
+    for (int i = DIALOG_DIGITS - 1; i >= 0; i--, n >>= 4)
+        digits[i] = "0123456789abcdef"[n & 15];
+}
+
 void actor_dialog_id(struct actor *a, char id[37])
 {
-    static const char digits[] = "0123456789abcdef";
     memcpy(id, a->dialog_prefix, sizeof a->dialog_prefix);
-    uint64_t n = a->next_dialog++;
-    for (int i = 35; i >= 24; i--, n >>= 4)
-        id[i] = digits[n & 15];
+    write_number(id + sizeof a->dialog_prefix, a->next_dialog++);
     id[36] = '\0';
+}
+
+bool actor_made_dialog(const struct actor *a, const char *id, size_t size)
+{
+    char next[DIALOG_DIGITS];
+    if (size != 36 || memcmp(id, a->dialog_prefix, sizeof a->dialog_prefix) != 0)
+        return false;
+    write_number(next, a->next_dialog);
+    return memcmp(id + sizeof a->dialog_prefix, next, DIALOG_DIGITS) <
+           0; /* as texts they order as numbers do */
 }
 
 void actor_cancel(struct actor *a, const yoke_uid *canceller)

@@ -63,5 +63,7 @@ void actor_serves(struct actor *a);
 void actor_served(struct actor *a);
 /* A text that no other dialog of this actor has or had: 36 characters and a zero, in the form of a UUID. */
 void actor_dialog_id(struct actor *a, char id[37]);
+/* Has this actor ever made that id? */
+bool actor_made_dialog(const struct actor *a, const char *id, size_t size);
 
 #endif

@@ -188,16 +188,14 @@ static yoke_error *read_cancel_request(const struct peer *peer, const struct msg
     return NULL;
 }
 
-static yoke_uid asker_of(const struct peer *peer, const cancel_task_for_kwargs *args)
+/* Whom a request names, or the peer itself. */
+static yoke_uid asker_of(const struct peer *peer, const char *name, const char *uuid)
 {
-    yoke_uid asker = peer->channel->peer;
-    if (!args->name)
-        return asker;
-    yoke_error *e = uid_from_view(&asker, (struct uid_view){text_view(args->name), text_view(args->uuid)});
-    if (e)
-        asker = peer->channel->peer;
+    yoke_uid asker;
+    yoke_error *e = name ? uid_from_view(&asker, (struct uid_view){text_view(name), text_view(uuid)}) : NULL;
+    bool names = name && !e;
     yoke_error_free(e);
-    return asker;
+    return names ? asker : peer->channel->peer;
 }
 
 /* The peer that started the task of this id, if it is not `but`. */
@@ -234,13 +232,29 @@ static void serve_cancel_task(struct peer *peer, const struct msg *m)
         refuse_cancel(peer, m, args.cid, owner);
     } else {
         post_ack(peer, m->cid, MSG_FUNC_ASYNCFUNC);
-        yoke_uid asker = asker_of(peer, &args);
+        yoke_uid asker = asker_of(peer, args.name, args.uuid);
         if (node)
             context_cancel_served(container_of(node, struct yoke_context, in_peer), &asker, m->cid);
         else /* it has ended: true all the same, as the protocol has it */
             post_cancel_ack(peer, m->cid);
     }
     cancel_task_for_kwargs_free(&args);
+}
+
+/* The call has no argument, or the third actor that it is made for. */
+YOKE_RECORD(cancel_actor_for_kwargs, (str, name), (str, uuid));
+
+static void cancel_this_actor(struct peer *peer, const struct msg *m)
+{
+    cancel_actor_for_kwargs args;
+    yoke_error *e = record_decode_args(&yoke_record_cancel_actor_for_kwargs, m->start.kwargs.data,
+                                       m->start.kwargs.size, &args);
+    if (e)
+        args = (cancel_actor_for_kwargs){NULL, NULL};
+    yoke_error_free(e);
+    yoke_uid asker = asker_of(peer, args.name, args.uuid);
+    cancel_actor_for_kwargs_free(&args);
+    actor_cancel(peer->actor, &asker);
 }
 
 /* Who asked for the actor's end waits in peer->end_requests till it has come. */
@@ -259,7 +273,7 @@ static void serve_cancel_actor(struct peer *peer, const struct msg *m)
     ack->cid = cid;
     list_append(&peer->end_requests, &ack->link);
     post_ack(peer, m->cid, MSG_FUNC_ASYNCFUNC);
-    actor_cancel(peer->actor, &peer->channel->peer);
+    cancel_this_actor(peer, m);
 }
 
 void serve_acknowledge_end(struct actor *a)
