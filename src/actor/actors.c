@@ -179,6 +179,7 @@ static yoke_error *connect_child(yoke_actors *actors, struct child *c, int chann
 {
     struct channel *channel;
     YOKE_TRY(channel_open(&channel, channel_fd, &transport_uds, NULL));
+    channel->peer_pid = c->pid;
     struct identity self = {.uid = actors->actor->uid, .is_registrar = false};
     yoke_error *e =
         handshake_parent(channel, &self, &c->uid, o->start_bound ? o->start_bound : HANDSHAKE_BOUND);
@@ -207,12 +208,11 @@ static yoke_error *give_up(struct child *c, yoke_error *e)
     bool died = yoke_event_is_set(&c->verdict);
     child_post(c, CHILD_HARD);
     child_wait_reaped(c);
-    if (!ours) {
-        yoke_error *death = died ? yoke_error_dup(c->death) : NULL;
-        if (death) {
-            yoke_error_free(e);
-            e = death;
-        }
+    if (!ours && died && channel_error_peer(e)) {
+        e = child_loss(c, e);
+    } else if (!ours && died && c->death) {
+        yoke_error_free(e);
+        e = yoke_error_dup(c->death);
     }
     child_free(c);
     return e;

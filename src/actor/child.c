@@ -169,10 +169,17 @@ static bool ended_as_asked(const struct child *c)
     return c->sent_signal && WTERMSIG(c->status) == c->sent_signal;
 }
 
+/* A channel that broke by itself; when the peer ends, it ends. */
+static bool was_broken(const yoke_error *loss)
+{
+    return loss && !yoke_error_is(loss, &YOKE_TRANSPORT_ENDED) && !yoke_error_is(loss, &YOKE_TRANSPORT_RESET);
+}
+
 static void judge(struct child *c)
 {
     if (!ended_as_asked(c)) {
-        c->death = death_error(&c->uid, c->pid, c->status, c->asked);
+        yoke_error *loss = was_broken(c->loss) && WIFEXITED(c->status) ? yoke_error_dup(c->loss) : NULL;
+        c->death = death_error(&c->uid, c->pid, c->status, c->asked, loss);
         if (WIFSIGNALED(c->status))
             read_report(c, c->death);
     }
@@ -193,8 +200,8 @@ static void wait_drained(struct child *c)
         e = yoke_scope_close(&s, yoke_event_wait(&c->peer->drained));
     yoke_error_free(e);
     if (!yoke_event_is_set(&c->peer->drained))
-        channel_break(c->peer->channel,
-                      yoke_raise(&YOKE_TRANSPORT_CLOSED, "actor `%s` has ended", c->uid.name));
+        channel_break(c->peer->channel, channel_error(&c->uid, c->pid, &YOKE_TRANSPORT_ENDED, NULL,
+                                                      "the actor has ended, and another process holds it"));
     yoke_error_free(yoke_event_wait(&c->peer->drained));
 }
 
@@ -330,16 +337,24 @@ void child_free(struct child *c)
     memory_free(c);
 }
 
+yoke_error *child_loss(const struct child *c, yoke_error *e)
+{
+    if (!c->death || (was_broken(e) && yoke_error_is(c->death, &YOKE_ACTOR_EXITED)))
+        return e;
+    yoke_error_free(e);
+    return channel_error(&c->uid, c->pid, &YOKE_TRANSPORT_ENDED, yoke_error_dup(c->death),
+                         "the actor has ended");
+}
+
 yoke_error *child_explain_loss(struct child *c, yoke_error *e)
 {
+    c->loss = e;
     child_post(c, CHILD_EOF);
     yoke_scope s;
     yoke_error *waited = yoke_move_on_after(&s, YOKE_MS(LOSS_BOUND_MS));
     if (!waited)
         waited = yoke_scope_close(&s, yoke_event_wait(&c->verdict));
     yoke_error_free(waited);
-    if (!c->death)
-        return e;
-    yoke_error_free(e);
-    return channel_closed_because(c->peer->channel, yoke_error_dup(c->death), "the actor has ended");
+    c->loss = NULL;
+    return child_loss(c, e);
 }

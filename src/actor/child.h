@@ -60,6 +60,7 @@ struct child {
     struct yoke_context *request; /* the dialog of the cancel request */
     struct main_task *main_task;  /* of an actor that was started for one call; NULL: of a daemon */
     int status;                   /* of waitpid(2), when reaped */
+    const yoke_error *loss;       /* of its channel, while how it ended is not known */
     yoke_error *death;            /* if it ended as it should not have */
     yoke_event verdict;           /* set when that is known */
     yoke_event reaped;            /* set when nothing of it is left */
@@ -74,6 +75,9 @@ void child_post(struct child *child, enum child_event event);
 void child_wait_reaped(struct child *child);
 /* The child is reaped. */
 void child_free(struct child *child);
+/* Of the loss of its channel and its death one is the reason of the other: `e` (ownership passes), or an
+ * error whose cause is the death. */
+yoke_error *child_loss(const struct child *child, yoke_error *e);
 /* Why the child's channel was lost: `e` (ownership passes), or, when its process has died, an error whose
  * cause is that. Checkpoint, bounded. */
 yoke_error *child_explain_loss(struct child *child, yoke_error *e);

@@ -33,7 +33,7 @@ static void attach(yoke_error *e, const yoke_uid *uid, int number)
     error_set_details(e, &death_ops, d);
 }
 
-yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status, bool asked)
+yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status, bool asked, yoke_error *loss)
 {
     yoke_error *e;
     if (WIFSIGNALED(status)) {
@@ -41,10 +41,11 @@ yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status, bool asked)
         e = yoke_raise_at("", 0, "", &YOKE_ACTOR_DIED, "actor `%s` (pid %d) died of SIG%s", uid->name,
                           (int)pid, name ? name : "?");
         attach(e, uid, WTERMSIG(status));
+        yoke_error_free(loss);
     } else {
-        e = yoke_raise_at("", 0, "", &YOKE_ACTOR_EXITED, "actor `%s` (pid %d) ended with status %d, %s",
-                          uid->name, (int)pid, WEXITSTATUS(status),
-                          asked ? "when it had been asked to end" : "though nobody had asked it to");
+        e = yoke_wrap_at("", 0, "", loss, &YOKE_ACTOR_EXITED, "actor `%s` (pid %d) ended with status %d, %s",
+                         uid->name, (int)pid, WEXITSTATUS(status),
+                         asked ? "when it had been asked to end" : "though nobody had asked it to");
         attach(e, uid, -WEXITSTATUS(status));
     }
     error_set_place(e, "", 0, "", uid->name, "");

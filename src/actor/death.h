@@ -4,8 +4,9 @@
 
 #include "actor/runtime.h"
 
-/* The error for child `uid`, whose wait status is `status`: YOKE_ACTOR_DIED or YOKE_ACTOR_EXITED. */
-yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status, bool asked);
+/* The error for child `uid`, whose wait status is `status`: YOKE_ACTOR_DIED or YOKE_ACTOR_EXITED. asked: to
+ * end. loss: what made it exit, or NULL; ownership passes. */
+yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status, bool asked, yoke_error *loss);
 /* Whose death the error tells of, or NULL. */
 const yoke_uid *death_uid(const yoke_error *e);
 /* An error of one of these kinds came over the wire, with `number` as yoke_error_signal tells it; nothing for

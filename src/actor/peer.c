@@ -61,9 +61,8 @@ void peer_close(struct peer *peer)
 {
     if (!peer)
         return;
-    channel_break(peer->channel,
-                  yoke_raise(&YOKE_TRANSPORT_CLOSED, "the channel to actor `%s` was closed by this side",
-                             peer->channel->peer.name));
+    channel_break(peer->channel, channel_error(&peer->channel->peer, peer->channel->peer_pid,
+                                               &YOKE_TRANSPORT_LOCAL, NULL, "closed by this side"));
     peer_release(peer);
 }
 
@@ -86,9 +85,7 @@ void peer_break(struct peer *peer, const char *fmt, ...)
     va_end(args);
     yoke_log(YOKE_WARNING, "actor `%s` (pid %lld) broke the protocol, its channel is closed: %s",
              peer->channel->peer.name, (long long)peer->channel->peer_pid, text);
-    channel_break(peer->channel,
-                  yoke_raise(&YOKE_TRANSPORT_CLOSED, "the channel to actor `%s` (pid %lld) is closed: %s",
-                             peer->channel->peer.name, (long long)peer->channel->peer_pid, text));
+    channel_break(peer->channel, yoke_raise(&YOKE_PROTOCOL, "%s", text));
 }
 
 void peer_post(struct peer *peer, const struct msg *m)
@@ -225,7 +222,8 @@ static yoke_error *loop(void *arg)
     yoke_scope shield;
     YOKE_TRY(yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true}));
     yoke_error *e = read_all(peer);
-    yoke_log(YOKE_RUNTIME, "%s", yoke_error_message(e));
+    yoke_log(yoke_error_is(e, &YOKE_TRANSPORT_TORN) ? YOKE_WARNING : YOKE_RUNTIME, "%s",
+             yoke_error_message(e));
     yoke_event_set(&peer->drained);
     /* Of a child the supervisor soon knows how it ended: that is the better reason. */
     peer->lost = peer->child ? child_explain_loss(peer->child, e) : e;

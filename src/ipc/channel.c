@@ -7,6 +7,11 @@
 #include <unistd.h>
 
 YOKE_ERROR_KIND(YOKE_TRANSPORT_CLOSED, "yoke.TransportClosed", NULL);
+YOKE_ERROR_KIND(YOKE_TRANSPORT_ENDED, "yoke.TransportEnded", &YOKE_TRANSPORT_CLOSED);
+YOKE_ERROR_KIND(YOKE_TRANSPORT_RESET, "yoke.TransportReset", &YOKE_TRANSPORT_CLOSED);
+YOKE_ERROR_KIND(YOKE_TRANSPORT_TORN, "yoke.TransportTorn", &YOKE_TRANSPORT_CLOSED);
+YOKE_ERROR_KIND(YOKE_TRANSPORT_LOCAL, "yoke.TransportLocal", &YOKE_TRANSPORT_CLOSED);
+YOKE_ERROR_KIND(YOKE_TRANSPORT_PROTOCOL, "yoke.TransportProtocol", &YOKE_TRANSPORT_CLOSED);
 
 enum { HEADER_BYTES = 4 };
 
@@ -24,48 +29,52 @@ const yoke_uid *channel_error_peer(const yoke_error *e)
     return error_details(e, &peer_details);
 }
 
-static yoke_error *with_peer(struct channel *c, yoke_error *e)
+static yoke_error *with_peer(const yoke_uid *uid, yoke_error *e)
 {
     yoke_uid *peer = memory_alloc(sizeof *peer);
     if (peer) {
-        *peer = c->peer;
+        *peer = *uid;
         error_set_details(e, &peer_details, peer);
     }
     return e;
 }
 
-yoke_error *channel_closed_because(struct channel *c, yoke_error *cause, const char *how)
+yoke_error *channel_error(const yoke_uid *peer, int64_t pid, const yoke_error_kind *kind, yoke_error *cause,
+                          const char *how)
 {
-    return with_peer(c, yoke_wrap(cause, &YOKE_TRANSPORT_CLOSED,
-                                  "the channel to actor `%s` (pid %lld) is closed: %s", c->peer.name,
-                                  (long long)c->peer_pid, how));
+    return with_peer(peer, yoke_wrap(cause, kind, "the channel to actor `%s` (pid %lld) is closed: %s",
+                                     peer->name, (long long)pid, how));
 }
 
 yoke_error *channel_closed_again(struct channel *c, const yoke_error *e)
 {
-    return with_peer(c, yoke_wrap_at(yoke_error_file(e), yoke_error_line(e), yoke_error_function(e),
-                                     yoke_error_dup(yoke_error_cause(e)), yoke_error_kind_of(e), "%s",
-                                     yoke_error_message(e)));
+    return with_peer(&c->peer, yoke_wrap_at(yoke_error_file(e), yoke_error_line(e), yoke_error_function(e),
+                                            yoke_error_dup(yoke_error_cause(e)), yoke_error_kind_of(e), "%s",
+                                            yoke_error_message(e)));
 }
 
-static yoke_error *closed_error(struct channel *c, const char *how)
+static yoke_error *closed_error(struct channel *c, const yoke_error_kind *kind, const char *how)
 {
-    return channel_closed_because(c, NULL, how);
+    return channel_error(&c->peer, c->peer_pid, kind, NULL, how);
 }
 
-/* A system call that failed. */
+/* A system call that failed: the peer is gone, or something that tells nothing of it. */
 static yoke_error *closed_errno(struct channel *c, const char *what, int number)
 {
     char how[128];
     snprintf(how, sizeof how, "%s failed: %s", what, strerrordesc_np(number));
-    return closed_error(c, how);
+    if (number == EPIPE || number == ECONNRESET)
+        return closed_error(c, &YOKE_TRANSPORT_RESET, how);
+    return with_peer(&c->peer,
+                     yoke_raise_errno(number, "the channel to actor `%s` (pid %lld) is broken: %s failed",
+                                      c->peer.name, (long long)c->peer_pid, what));
 }
 
 yoke_error *channel_broken(struct channel *c)
 {
     if (c->broken)
         return yoke_error_dup(c->broken);
-    return closed_error(c, "closed by this side");
+    return closed_error(c, &YOKE_TRANSPORT_LOCAL, "closed by this side");
 }
 
 /* What was not sent yet will not be. */
@@ -78,15 +87,24 @@ static void end_sending(struct channel *c, const yoke_error *e)
     yoke_event_set(&c->drained);
 }
 
+/* The reason of a break as an error of the channel's. */
+static yoke_error *speaks_of_peer(struct channel *c, yoke_error *e)
+{
+    if (channel_error_peer(e))
+        return e;
+    bool by_peer = yoke_error_is(e, &YOKE_PROTOCOL) || yoke_error_is(e, &YOKE_MSG_TYPE);
+    return channel_error(&c->peer, c->peer_pid, by_peer ? &YOKE_TRANSPORT_PROTOCOL : &YOKE_TRANSPORT_CLOSED,
+                         e, yoke_error_message(e));
+}
+
 void channel_break(struct channel *c, yoke_error *e)
 {
     if (c->broken || c->closed) {
         yoke_error_free(e);
         return;
     }
-    if (!yoke_error_is(e, &YOKE_TRANSPORT_CLOSED))
-        e = channel_closed_because(c, e, yoke_error_message(e));
-    c->broken = e;
+    c->broken = speaks_of_peer(c, e);
+    e = c->broken;
     end_sending(c, e);
     if (c->watch.reader || c->watch.writer)
         poll_watch_close(&c->watch);
@@ -137,8 +155,7 @@ void channel_close(struct channel *c)
 {
     if (!c || c->closed)
         return;
-    if (!c->broken)
-        channel_break(c, closed_error(c, "closed by this side"));
+    channel_break(c, closed_error(c, &YOKE_TRANSPORT_LOCAL, "closed by this side"));
     c->closed = true;
     pass_hook_unset(&c->flush);
     poll_watch_close(&c->watch);
@@ -316,19 +333,30 @@ static yoke_error *look_for_frame(struct channel *c, bool *whole)
     return NULL;
 }
 
-static yoke_error *end_of_file(struct channel *c)
+/* Nothing more comes; what is left of the last frame is kept to itself. */
+static yoke_error *torn(struct channel *c)
 {
     size_t have = buffer_size(&c->in);
-    c->ended_by_peer = true;
-    if (!have)
-        return closed_error(c, "the peer closed it");
     char how[128];
     if (have < HEADER_BYTES)
         snprintf(how, sizeof how, "it ended in the middle of a frame's length: %zu of 4 bytes", have);
     else
         snprintf(how, sizeof how, "it ended in the middle of a frame: %zu of %zu bytes", have - HEADER_BYTES,
                  frame_length(buffer_begin(&c->in)));
-    return closed_error(c, how);
+    return closed_error(c, &YOKE_TRANSPORT_TORN, how);
+}
+
+static yoke_error *end_of_file(struct channel *c)
+{
+    c->ended_by_peer = true;
+    return buffer_size(&c->in) ? torn(c) : closed_error(c, &YOKE_TRANSPORT_ENDED, "the peer closed it");
+}
+
+static yoke_error *read_failed(struct channel *c, int number)
+{
+    if (number == ECONNRESET && buffer_size(&c->in))
+        return torn(c);
+    return closed_errno(c, "reading", number);
 }
 
 static yoke_error *fail(struct channel *c, yoke_error *e)
@@ -367,7 +395,7 @@ static yoke_error *read_more(struct channel *c)
         c->exhausted = true;
         return NULL;
     }
-    return fail(c, closed_errno(c, "reading", errno));
+    return fail(c, read_failed(c, errno));
 }
 
 static yoke_error *protocol_error(struct channel *c, yoke_error *cause)

@@ -9,9 +9,9 @@
  *
  * Receiving. One task reads as much as there is and is handed message by message, decoded in place.
  *
- * A channel that broke stays broken: each later call returns an error of kind YOKE_TRANSPORT_CLOSED that
- * names the peer and the reason. When the peer takes no more bytes only the sending ends at once: what it
- * had sent is received first, then the channel breaks.
+ * A channel that broke stays broken: each later call returns an error of kind YOKE_TRANSPORT_CLOSED (or the
+ * system's, see <yoke/ipc.h>) that names the peer and the reason. When the peer takes no more bytes only the
+ * sending ends at once: what it had sent is received first, then the channel breaks.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H
@@ -67,9 +67,9 @@ YOKE_MUST_USE yoke_error *channel_post(struct channel *c, const struct msg *m);
  * YOKE_TRANSPORT_CLOSED with ended_by_peer set. Whatever breaks the protocol breaks the channel.
  */
 YOKE_MUST_USE yoke_error *channel_receive(struct channel *c, struct msg *m);
-/* Breaks the channel for `e` (ownership passes; of another kind: it becomes the cause of one of kind
- * YOKE_TRANSPORT_CLOSED): waiting senders and the receiver are woken with it, what was queued is not sent any
- * more. The first reason stays. */
+/* Breaks the channel for `e` (ownership passes; if it does not speak of the peer it becomes the cause of one
+ * of kind YOKE_TRANSPORT_CLOSED that does): waiting senders and the receiver are woken with it, what was
+ * queued is not sent any more. The first reason stays. */
 void channel_break(struct channel *c, yoke_error *e);
 /* Waits till all that was sent has gone to the socket; YOKE_TRANSPORT_CLOSED if some of it never will.
  * Checkpoint. */
@@ -79,12 +79,13 @@ YOKE_MUST_USE yoke_error *channel_drain(struct channel *c);
 void channel_close(struct channel *c);
 /* The error for a call on the broken channel; a copy. */
 yoke_error *channel_broken(struct channel *c);
-/* An error of kind YOKE_TRANSPORT_CLOSED that speaks of this channel's peer. cause: why, or NULL when `how`
- * tells it all; ownership passes. */
-yoke_error *channel_closed_because(struct channel *c, yoke_error *cause, const char *how);
+/* An error that speaks of the peer of a channel. kind: YOKE_TRANSPORT_CLOSED or one below it. cause: why, or
+ * NULL when `how` tells it all; ownership passes. */
+yoke_error *channel_error(const yoke_uid *peer, int64_t pid, const yoke_error_kind *kind, yoke_error *cause,
+                          const char *how);
 /* The same loss told once more: an error like `e`, with notes of its own. */
 yoke_error *channel_closed_again(struct channel *c, const yoke_error *e);
-/* The peer that an error of kind YOKE_TRANSPORT_CLOSED speaks of, or NULL. */
+/* The peer that a channel's error speaks of, or NULL. */
 const yoke_uid *channel_error_peer(const yoke_error *e);
 
 #endif

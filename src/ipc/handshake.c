@@ -94,6 +94,7 @@ yoke_error *handshake_parent(struct channel *c, const struct identity *self, con
                              int64_t bound)
 {
     struct parent_side side = {self, child};
+    c->peer = *child; /* who it is expected to be, for what an error says of it */
     return bounded(c, parent_dialog, &side, bound);
 }
 

@@ -101,11 +101,11 @@ static void test_causes_and_members(void **state)
 static void test_a_signal_is_kept(void **state)
 {
     yoke_uid uid = {.name = "left", .uuid = "u"};
-    yoke_error *e = travel(death_error(&uid, 4121, SIGSEGV, false));
+    yoke_error *e = travel(death_error(&uid, 4121, SIGSEGV, false, NULL));
     assert_int_equal(yoke_error_signal(e), SIGSEGV);
     assert_string_equal(yoke_error_message(e), "actor `left` (pid 4121) died of SIGSEGV");
     yoke_error_free(e);
-    e = travel(death_error(&uid, 4121, 3 << 8, false));
+    e = travel(death_error(&uid, 4121, 3 << 8, false, NULL));
     assert_int_equal(yoke_error_signal(e), -3);
     yoke_error_free(e);
 }

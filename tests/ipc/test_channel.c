@@ -198,9 +198,9 @@ static ssize_t fail_reading(int fd, void *bytes, size_t room)
 static yoke_error *failing(struct ends *x)
 {
     struct msg m;
-    CHECK(was(channel_receive(x->a, &m), &YOKE_TRANSPORT_CLOSED, "reading failed: Input/output error"));
-    CHECK(was(channel_receive(x->a, &m), &YOKE_TRANSPORT_CLOSED, "reading failed"));
-    CHECK(was(post_number(x->a, 1, 1), &YOKE_TRANSPORT_CLOSED, "reading failed"));
+    CHECK(was(channel_receive(x->a, &m), &YOKE_SYSTEM, "reading failed: Input/output error"));
+    CHECK(was(channel_receive(x->a, &m), &YOKE_SYSTEM, "reading failed"));
+    CHECK(was(post_number(x->a, 1, 1), &YOKE_SYSTEM, "reading failed"));
     return NULL;
 }
 
