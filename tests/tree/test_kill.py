@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """kill -9 at any moment, on any process of a tree. Usage: test_kill.py KILL_TREE. Prints TAP.
 
-KILL_RUNS trees (default 200) are shot at, both backends in turn, several trees at once. The seed of a run (KILL_SEED, default
+KILL_RUNS trees (default 500) are shot at, both backends in turn, several trees at once. The seed of a run (KILL_SEED, default
 drawn at random and printed) decides the victim and the moment: `KILL_SEED=s KILL_ONLY=n` plays run n of seed s again.
 """
 
@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import random
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -21,20 +22,28 @@ import uuid
 import processes
 
 PROGRAM = os.path.abspath(sys.argv[1])
-RUNS = int(os.environ.get("KILL_RUNS", "200"))
+RUNS = int(os.environ.get("KILL_RUNS", "500"))
 SEED = int(os.environ.get("KILL_SEED") or random.SystemRandom().randrange(10**6))
 ONLY = os.environ.get("KILL_ONLY")
-AT_ONCE = 3
+AT_ONCE = len(os.sched_getaffinity(0)) + 2
 MIDDLES, LEAVES = 2, 2
-# What must be gone after a kill is gone within this many seconds; sanitizers are given more.
+SHAPES = [(2, 2), (2, 1), (1, 2), (1, 1), (3, 0)]  # of the seeded runs: middles, leaves below each
+MARK = "KILL_TEST"
 SANITIZED = b"__asan_init" in open(PROGRAM, "rb").read()
-GONE = 8.0 if SANITIZED else 2.0
 PATIENCE = 60.0
+CAMPAIGN = uuid.uuid4().hex # in the environment of every process of this test's trees
 LONG_RUN_MS, SHORT_RUN_MS = 30000, 1000 if SANITIZED else 150
 
 
 class Failure(Exception):
     pass
+
+
+def gone():
+    """What must be gone after a kill is gone within this many seconds; sanitizers are given more, and so is a machine that
+    has more to do than this test."""
+    share = os.getloadavg()[0] / (4 * len(os.sched_getaffinity(0)))
+    return (8.0 if SANITIZED else 2.0) * max(1, share)
 
 
 def check(condition, text):
@@ -48,36 +57,45 @@ def check(condition, text):
 class Tree:
     """A running kill_tree with its own mark, and a folder of its own for whatever it might leave."""
 
-    def __init__(self, backend, run_ms, *special):
+    def __init__(self, backend, run_ms, *special, shape=(MIDDLES, LEAVES)):
         self.folder = tempfile.mkdtemp(prefix="kill-")
         self.backend = backend
-        self.mark = "KILL_TEST=" + uuid.uuid4().hex
+        self.mark = f"{MARK}={CAMPAIGN}"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("YOKE_")}
         environment |= {"YOKE_BACKEND": backend, "TMPDIR": self.folder, "XDG_RUNTIME_DIR": self.folder,
-                        "KILL_TEST": self.mark.split("=")[1]}
+                        MARK: CAMPAIGN}
         self.begin = time.monotonic()
-        self.out = tempfile.TemporaryFile()
+        self.words = ""
+        self.out, out = os.pipe2(os.O_CLOEXEC)
         self.err = tempfile.TemporaryFile()
-        self.root = subprocess.Popen([PROGRAM, str(MIDDLES), str(LEAVES), str(run_ms), *special], env=environment,
-                                     stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err,
-                                     start_new_session=True)
+        self.root = subprocess.Popen([PROGRAM, *map(str, shape), str(run_ms), *special], env=environment,
+                                     stdin=subprocess.DEVNULL, stdout=out, stderr=self.err, start_new_session=True)
+        os.close(out)
+        self.ended = os.pidfd_open(self.root.pid)
+
+    def listen(self, seconds):
+        """Reads what the tree says, if it says something in that time. False: the root has ended, and all is read."""
+        ready, _, _ = select.select([self.out, self.ended], [], [], seconds)
+        if self.out not in ready:
+            return not ready
+        said = os.read(self.out, 1 << 12).decode()
+        self.words += said
+        return bool(said)
 
     def said(self, word):
-        return word in self.output().split("\n")
-
-    def output(self):
-        return os.pread(self.out.fileno(), 1 << 16, 0).decode()
+        while select.select([self.out], [], [], 0)[0] and self.listen(0):
+            pass
+        return word in self.words.split("\n")
 
     def errors(self):
         return os.pread(self.err.fileno(), 1 << 20, 0).decode(errors="replace")
 
     def wait_for(self, word):
         """False: the root has ended without having said it."""
-        while not self.said(word):
+        while word not in self.words.split("\n"):
             check(time.monotonic() - self.begin < PATIENCE, f"the tree never said `{word}`")
-            if self.root.poll() is not None:
+            if not self.listen(1):
                 return self.said(word)
-            time.sleep(0.001)
         return True
 
     def role_of(self, process):
@@ -94,37 +112,38 @@ class Tree:
         return "newborn" # it has not met its parent yet
 
     def of_role(self, role):
-        return [p for p in processes.living(self.mark) if self.role_of(p) == role]
+        return [p for p in processes.below() if self.role_of(p) == role]
 
     def wait_gone(self):
         """Nothing is left within the bound. Returns how long that took."""
-        try:
-            status = self.root.wait(GONE)
-        except subprocess.TimeoutExpired:
-            raise Failure(f"the root did not end: {processes.living(self.mark)}") from None
-        left, took = processes.wait_till_gone(self.mark, self.root.pid, GONE)
-        check(not left, f"{GONE} s later there is still {left}")
+        bound = gone()
+        check(select.select([self.ended], [], [], bound)[0], f"the root did not end: {processes.below()}")
+        status = self.root.wait()
+        left, took = processes.wait_till_none(processes.below, self.root.pid, bound)
+        check(not left, f"{bound:.1f} s later there is still {left}")
         check(not os.listdir(self.folder), f"files are left: {os.listdir(self.folder)}")
         return status
 
     def end(self):
-        for p in processes.living(self.mark):
+        for p in processes.below():
             strike(p)
         self.root.kill()
         self.root.wait()
-        processes.wait_till_gone(self.mark, self.root.pid, 5)
+        processes.wait_till_none(processes.below, self.root.pid, 5)
+        os.close(self.out)
+        os.close(self.ended)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def checked(fn, *arguments):
+def checked(fn, *arguments, **options):
     """Runs one scene in a tree of its own; returns None or what went wrong."""
     tree = None
     try:
-        tree = Tree(*arguments)
+        tree = Tree(*arguments, **options)
         return fn(tree)
     except Exception as e:
         what = str(e) if isinstance(e, Failure) else traceback.format_exc()
-        return f"{what}\n{tree.output() + tree.errors()[-5000:] if tree else ''}"
+        return f"{what}\n{tree.words + tree.errors()[-5000:] if tree else ''}"
     finally:
         if tree:
             tree.end()
@@ -140,20 +159,23 @@ def plan(run):
     phase = rng.choice(["spawn", "load", "load", "teardown"])
     roles = ["root", "middle", "leaf"] + (["zygote"] if backend == "fork" else [])
     roles += ["newborn"] if phase == "spawn" else []
-    delay = {"spawn": 0.005, "load": 0.1, "teardown": 0.012}[phase] * rng.random()
-    return backend, phase, rng.choice(roles), rng.random(), delay
+    delay = {"spawn": 0.005, "load": 0.03, "teardown": 0.012}[phase] * rng.random()
+    shape = rng.choice(SHAPES)
+    roles = [r for r in roles if r != "leaf" or shape[1]]
+    return backend, phase, rng.choice(roles), rng.random(), delay, shape
 
 
 def choose(tree, role, share):
     """Waits for a process of the role; when there will be none any more, another actor; None: the tree has ended."""
     while tree.root.poll() is None:
         too_late = tree.said("teardown") or role == "newborn" and tree.said("up")
-        there = processes.living(tree.mark)
+        there = processes.below()
         fit = [p for p in there if tree.role_of(p) == role]
         if not fit and too_late:
             fit = [p for p in there if tree.role_of(p) != "zygote"]
         if fit:
             return fit[int(share * len(fit))]
+        time.sleep(0.0003)
     return None
 
 
@@ -166,7 +188,7 @@ def strike(victim):
 
 
 def seeded(tree, run):
-    backend, phase, role, share, delay = plan(run)
+    backend, phase, role, share, delay, shape = plan(run)
     if phase != "spawn":
         check(tree.wait_for({"load": "up", "teardown": "teardown"}[phase]), "the tree did not come up")
     if phase == "spawn":
@@ -197,9 +219,9 @@ def seeded(tree, run):
 
 
 def seeded_run(run):
-    backend, phase, role, share, delay = plan(run)
-    run_ms = SHORT_RUN_MS if phase == "teardown" or role == "zygote" else LONG_RUN_MS
-    wrong = checked(lambda tree: seeded(tree, run), backend, run_ms)
+    backend, phase, role, share, delay, shape = plan(run)
+    run_ms = 20 if phase == "teardown" else SHORT_RUN_MS if role == "zygote" else LONG_RUN_MS
+    wrong = checked(lambda tree: seeded(tree, run), backend, run_ms, shape=shape)
     return run, wrong and f"run {run} ({backend}, {phase}, {role}, {1000 * delay:.1f} ms): {wrong}"
 
 
@@ -240,7 +262,8 @@ def middle_killed(tree):
 
 def leaf_killed_with_its_sleeper(tree):
     check(tree.wait_for("up"), "the tree did not come up")
-    check([p for p in processes.living(tree.mark) if p.name == "sleep"], "no leaf has forked a sleep")
+    while not [p for p in processes.below() if p.name == "sleep"]: # from its exec on
+        check(time.monotonic() - tree.begin < PATIENCE, "no leaf has forked a sleep")
     for victim in tree.of_role("leaf"):
         strike(victim)
     check(tree.wait_gone() == 1, "the root's status")
@@ -266,13 +289,13 @@ def interrupted(word, delay):
 
     def scene(tree):
         check(not word or tree.wait_for(word), f"the tree never said `{word}`")
-        while len(processes.living(tree.mark)) < 2: # from then on the root catches it
+        while len(processes.below()) < 2: # from then on the root catches it
             check(tree.root.poll() is None, "the tree did not come up")
         time.sleep(delay * (8 if SANITIZED else 1))
         os.killpg(tree.root.pid, signal.SIGINT)
         begin = time.monotonic()
         check(tree.wait_gone() == 130, f"the status is {tree.root.returncode}")
-        check(time.monotonic() - begin < GONE, "it took too long")
+        check(time.monotonic() - begin < gone(), "it took too long")
         check(tree.errors() == "interrupted\n", "it says more than one line")
 
     return scene
@@ -325,14 +348,14 @@ def tap(number, fine, name, wrong=None):
 def main():
     scenes = [(i, b) for i in range(len(SCENES)) for b in ("exec", "fork")] + [(len(SCENES), "fork")]
     runs = [int(ONLY)] if ONLY else range(RUNS)
-    print(f"1..{len(scenes) + 2}")
+    print(f"1..{len(scenes) + 3}")
     print(f"# KILL_SEED={SEED} KILL_RUNS={RUNS}", flush=True)
     before = shared_memory()
     begin = time.monotonic()
     failures = 0
     fork = multiprocessing.get_context("fork")
     # Some scenes have tasks that spin: fewer at once, for the bounds of time are as on a machine with a core to spare.
-    with fork.Pool(AT_ONCE // 2, processes.become_subreaper) as pool:
+    with fork.Pool(2, processes.become_subreaper) as pool:
         for number, (name, wrong) in enumerate(pool.imap(scene_run, scenes), 1):
             tap(number, not wrong, name, wrong)
             failures += bool(wrong)
@@ -342,6 +365,9 @@ def main():
     print(f"# {len(wrongs)} of {len(runs)} failed; {time.monotonic() - begin:.0f} s in all", flush=True)
     left = sorted(set(shared_memory()) - set(before))
     tap(len(scenes) + 2, not left, "no shared memory is left", " ".join(left))
+    # The workers have looked below themselves; this looks everywhere.
+    left = left or processes.living(f"{MARK}={CAMPAIGN}")
+    tap(len(scenes) + 3, not left, "no process is left", "\n".join(map(str, left)))
     return 1 if failures or wrongs or left else 0
 
 
