@@ -30,6 +30,7 @@ extern const yoke_error_kind YOKE_SPAWN_FAILED;
 extern const yoke_error_kind YOKE_MODULE_NOT_EXPOSED;
 extern const yoke_error_kind YOKE_ENDPOINT_NOT_FOUND;
 extern const yoke_error_kind YOKE_STREAM_OVERRUN;
+extern const yoke_error_kind YOKE_ACTOR_NOT_FOUND;
 extern const yoke_error_kind YOKE_NO_RUNTIME;
 extern const yoke_error_kind YOKE_NO_RESULT; /* the actor has no main task */
 
@@ -261,6 +262,48 @@ int yoke_cluster_count(const yoke_cluster *cluster);
 /* Views, till the close; NULL: no such one. `i` in the order of the names. */
 yoke_portal *yoke_cluster_portal(const yoke_cluster *cluster, int i);
 yoke_portal *yoke_cluster_find(const yoke_cluster *cluster, const char *name);
+
+/* ---- portals to any actor ------------------------------------------------------------------------- */
+
+/*
+ * An actor is found by its name, or its uuid. Its tree's root is the registrar: it knows every actor of the
+ * tree from the moment that its start has returned. No actor listens before somebody wants its address.
+ *
+ * What these give is a portal like any other: calls, contexts, yoke_portal_cancel_actor. It is closed by
+ * yoke_portal_close, at the latest when the task ends that runs in this actor. Portals to one actor may share
+ * a channel: a channel that is there (to the parent, to a child, to whom was connected before) is taken
+ * first.
+ */
+/* The first registered of that name. `*portal` is NULL, and that is no error: there is none, or it does not
+ * answer. Checkpoint. */
+YOKE_MUST_USE yoke_error *yoke_find(const char *name, yoke_portal **portal);
+/* The same, waiting till there is one. */
+YOKE_MUST_USE yoke_error *yoke_wait_for(const char *name, yoke_portal **portal);
+/* Where it listens, as a text for yoke_connect, to be freed with free(); NULL: there is none. Checkpoint.
+ * Does not connect to it. */
+YOKE_MUST_USE yoke_error *yoke_query(const char *name, char **address);
+/* Where this actor listens, from now on if it did not; to be freed with free(). Checkpoint. */
+YOKE_MUST_USE yoke_error *yoke_listen(char **address);
+
+typedef struct yoke_connect_options {
+    int64_t bound;           /* 0: 3 s: till the connection is there */
+    int64_t handshake_bound; /* 0: 10 s: from there till it is known who that is */
+} yoke_connect_options;
+
+/*
+ * Connects to the actor that listens at `address`: unix:/path, tcp:host:port, or as a multiaddress
+ * (/unix/path, /ip4/127.0.0.1/tcp/80). Checkpoint. YOKE_USAGE: no address; YOKE_CONNECT_FAILED: nobody
+ * listens there, or it is no actor of this user, or it did not answer in time; the text says which.
+ */
+YOKE_MUST_USE yoke_error *yoke_connect(const char *address, yoke_portal **portal,
+                                       const yoke_connect_options *options);
+/*
+ * Closes a portal that one of these gave, given the error so far, which it returns; the handle is gone. With
+ * the last portal over a channel that this side has opened the channel ends: dialogs that are still open in
+ * it are cancelled, and their ends awaited for 0.6 s. Does nothing to a nursery's portal; NULL is fine.
+ * Shielded.
+ */
+YOKE_MUST_USE yoke_error *yoke_portal_close(yoke_portal *portal, yoke_error *e);
 
 /* ---- contexts ------------------------------------------------------------------------------------- */
 

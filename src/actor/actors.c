@@ -269,6 +269,7 @@ static yoke_error *start(yoke_actors *actors, const char *name, const yoke_actor
     if (e)
         return give_up(c, e);
     c->starting = false;
+    registrar_enter_child(c);
     *portal = &c->peer->portal;
     yoke_log(YOKE_RUNTIME, "actor `%s` (pid %d) has started", name, (int)c->pid);
     return NULL;

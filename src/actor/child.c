@@ -264,6 +264,7 @@ static yoke_error *supervise(void *arg)
     wait_drained(c);
     judge(c);
     orphan_sweep(c->actor, YOKE_MS(SWEEP_MS));
+    registrar_remove_child(c);
     if (c->peer && c->peer->reading)
         e = yoke_error_join(e, yoke_event_wait(&c->peer->ended));
     yoke_log(YOKE_RUNTIME, "actor `%s` (pid %d) is reaped, status %#x", c->uid.name, (int)c->pid,

@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -36,7 +38,19 @@ void guard_ignore_interrupt(void)
 static struct guard {
     int parent;
     yoke_uid self;
+    char file[ADDRESS_PATH_BYTES];
+    atomic_bool has_file;
 } guard;
+
+/* Written while the flag is off, and once in a process that has a guard. */
+void guard_watch_file(const char *path)
+{
+    atomic_store(&guard.has_file, false);
+    if (!*path)
+        return;
+    snprintf(guard.file, sizeof guard.file, "%s", path);
+    atomic_store(&guard.has_file, true);
+}
 
 static const char *guard_actor(void *arg)
 {
@@ -73,6 +87,8 @@ static void *watch(void *arg)
     yoke_log(YOKE_CRITICAL,
              "the parent of this actor is gone, and its tasks have not ended in %lld ms: SIGKILL",
              (long long)(GUARD_BOUND / 1000000));
+    if (atomic_load(&guard.has_file))
+        unlink(guard.file);
     orphan_end_rest(guard.self.uuid);
     kill(getpid(), SIGKILL);
     return NULL;

@@ -24,5 +24,7 @@ void guard_ignore_interrupt(void);
  * itself; else it is killed, and with it the processes that its own code has started (orphan_end_rest).
  */
 YOKE_MUST_USE yoke_error *guard_begin(pid_t parent, const yoke_uid *self);
+/* The socket file of this process, which goes if the guard ends it; "": none. */
+void guard_watch_file(const char *path);
 
 #endif

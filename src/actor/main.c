@@ -4,6 +4,7 @@
 #include "actor/orphan.h"
 #include "actor/peer.h"
 #include "actor/serve.h"
+#include "actor/server.h"
 #include "actor/spawn.h"
 #include "actor/zygote.h"
 #include "ipc/handshake.h"
@@ -63,6 +64,7 @@ static yoke_error *serve(struct actor *a)
     if (e)
         return e;
     YOKE_TRY(yoke_event_wait(&a->idle));
+    serve_tell_canceller(a);
     serve_acknowledge_end(a);
     yoke_scope s;
     YOKE_TRY(yoke_move_on_after(&s, GUARD_BOUND));
@@ -80,6 +82,9 @@ static yoke_error *serve_parent(struct child_run *run)
     struct peer *parent = peer_keep(a->parent);
     yoke_error *e = serve(a);
     run->parent_lost = parent->lost != NULL;
+    server_close(a, 0);
+    if (run->parent_lost)
+        server_remove_dead_parent(a, &parent->channel->peer, (pid_t)parent->channel->peer_pid);
     channel_break(parent->channel, yoke_raise(&YOKE_TRANSPORT_CLOSED, "this actor ends"));
     e = yoke_error_join(e, yoke_event_wait(&parent->ended));
     peer_release(parent);
@@ -149,11 +154,40 @@ struct root_run {
     struct actor actor;
 };
 
+/* What peers had asked the root for, the registrar's answers most of all, ends with it. */
+static void end_serving(struct actor *a)
+{
+    yoke_scope shield;
+    if (list_empty(&a->peers))
+        return;
+    actor_cancel(a, NULL);
+    yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
+    if (!e)
+        e = yoke_scope_close(&shield, yoke_event_wait(&a->idle));
+    yoke_error_free(e);
+    serve_acknowledge_end(a);
+}
+
+/* In a scope that a peer's request to end cancels. */
+static yoke_error *run_app(struct root_run *run)
+{
+    struct actor *a = &run->actor;
+    yoke_scope scope;
+    YOKE_TRY(yoke_scope_open(&scope));
+    a->app_scope = &scope;
+    yoke_error *e = run->app(run->argc, run->argv);
+    a->app_scope = NULL;
+    e = yoke_scope_close(&scope, e);
+    end_serving(a);
+    return e;
+}
+
 static yoke_error *root_task(void *arg)
 {
     struct root_run *run = arg;
     scheduler_here->above = &run->actor;
-    yoke_error *e = run->app(run->argc, run->argv);
+    yoke_error *e = run_app(run);
+    server_close(&run->actor, SERVER_LEAVE_BOUND);
     /* The zygote's end is waited for while there is a scheduler to wait with. */
     zygote_close(run->actor.zygote);
     run->actor.zygote = NULL;

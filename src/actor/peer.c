@@ -3,6 +3,7 @@
 #include "actor/child.h"
 #include "actor/context.h"
 #include "actor/serve.h"
+#include "actor/server.h"
 #include "base/memory.h"
 
 #include <string.h>
@@ -228,6 +229,9 @@ static yoke_error *loop(void *arg)
     /* Of a child the supervisor soon knows how it ended: that is the better reason. */
     peer->lost = peer->child ? child_explain_loss(peer->child, e) : e;
     end_dialogs(peer);
+    if (!peer->child)
+        registrar_peer_lost(peer);
+    server_peer_left(peer);
     if (peer->is_parent)
         actor_cancel(peer->actor, NULL);
     yoke_event_set(&peer->ended);

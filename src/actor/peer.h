@@ -28,7 +28,10 @@ struct peer {
     struct table served; /* dialogs that the peer started */
     struct child *child; /* if it is one of ours */
     bool is_parent;
-    unsigned held; /* it, or someone below it, holds or waits for the debugger's terminal */
+    bool is_ours;     /* this side has connected: closed with its last portal */
+    bool let_in;      /* the other side has */
+    unsigned portals; /* handed out by yoke_connect, yoke_find: all are the one below */
+    unsigned held;    /* it, or someone below it, holds or waits for the debugger's terminal */
     bool reading;
     bool crowded;      /* a queue of the dialogs fills: its reader is given time before more is read */
     list end_requests; /* who asked this actor to end, and waits for the answer */

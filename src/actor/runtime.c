@@ -44,6 +44,8 @@ void actor_init(struct actor *a, const yoke_uid *uid, const struct actor_hooks *
     list_init(&a->peers);
     list_init(&a->children);
     list_init(&a->tty_waiters);
+    list_init(&a->server_waiters);
+    registry_init(&a->registry);
     yoke_event_init(&a->idle);
     yoke_event_init(&a->cancelled);
     /* 24 hex digits of randomness and 12 of a counter: unique among all actors, and made without a system
@@ -59,6 +61,7 @@ void actor_free(struct actor *a)
         memory_free((char *)*m);
     memory_free(a->modules);
     zygote_close(a->zygote);
+    registry_free(&a->registry);
 }
 
 enum { DIALOG_DIGITS = 12 };
@@ -95,6 +98,9 @@ void actor_cancel(struct actor *a, const yoke_uid *canceller)
     yoke_log(YOKE_CANCEL, "actor `%s` was cancelled by `%s`", a->uid.name, a->canceller.name);
     list_for_each(node, &a->peers)
         peer_cancel_served(container_of(node, struct peer, in_actor), &a->canceller);
+    if (a->app_scope)
+        scope_cancel_with(a->app_scope,
+                          error_make_cancelled("cancelled: actor `%s` asked for it", a->canceller.name));
     if (!a->serving)
         yoke_event_set(&a->idle);
     yoke_event_set(&a->cancelled);

@@ -6,7 +6,10 @@
 #define ACTOR_RUNTIME_H
 
 #include "actor/hooks.h"
+#include "actor/registrar.h"
 #include "base/list.h"
+#include "ipc/address.h"
+#include "ipc/directory.h"
 #include "task/task.h"
 
 #include <yoke/actor.h>
@@ -23,6 +26,9 @@ struct actor {
     bool debug_mode;
     enum yoke_backend backend;
 
+    char directory[DIRECTORY_PATH_BYTES]; /* of socket files; "": not asked for yet */
+    struct address root;                  /* where the root listens once somebody wants it to */
+
     const char **modules;  /* exposed by the parent; NULL-terminated */
     struct peer *parent;   /* NULL in the root */
     list peers;            /* struct peer, by in_actor */
@@ -30,11 +36,18 @@ struct actor {
     struct zygote *zygote; /* for the fork backend; NULL till it is needed */
     bool sweeping;         /* a task looks for orphans */
 
+    struct server *server; /* NULL: it does not listen */
+    bool server_opening;
+    bool ending;         /* the server is closed, or closing */
+    list server_waiters; /* tasks that wait till it has opened */
+    struct registry registry;
+
     size_t serving;       /* tasks of endpoints that run */
     yoke_event idle;      /* set when an actor that was cancelled serves none any more */
     yoke_event cancelled; /* set when this actor was asked to end, or has lost its parent */
     bool cancel_called;
-    yoke_uid canceller; /* who asked; this actor itself if it is not known */
+    yoke_scope *app_scope; /* the root's: around its app, while that runs */
+    yoke_uid canceller;    /* who asked; this actor itself if it is not known */
 
     bool tty_busy;    /* somebody has the terminal (the root's; the debugger's lock) */
     list tty_waiters; /* tasks that want it, first in, first out */

@@ -1,5 +1,6 @@
 #include "actor/serve.h"
 
+#include "actor/child.h"
 #include "actor/context.h"
 #include "actor/module.h"
 #include "actor/relay.h"
@@ -123,6 +124,11 @@ static yoke_error *serve_task(void *arg)
     context_end(ctx);
     actor_served(a);
     return NULL;
+}
+
+struct peer *serve_asker(void)
+{
+    return container_of(scope_marked(NULL), struct yoke_context, scope)->peer;
 }
 
 /* ---- the beginning of one ---- */
@@ -289,20 +295,65 @@ void serve_acknowledge_end(struct actor *a)
     }
 }
 
+YOKE_RECORD(cancelled_by_kwargs, (str, name), (str, uuid));
+
+/* A child says that it ends, and who has asked for that. */
+static void serve_cancelled_by(struct peer *peer, const struct msg *m)
+{
+    static const uint8_t nil[] = {0xc0};
+    cancelled_by_kwargs by;
+    yoke_error *e =
+        record_decode_args(&yoke_record_cancelled_by_kwargs, m->start.kwargs.data, m->start.kwargs.size, &by);
+    if (e) {
+        refuse(peer, m->cid, e);
+        return;
+    }
+    if (peer->child) {
+        yoke_log(YOKE_CANCEL, "actor `%s` (pid %d) ends: actor `%s` asked for it", peer->child->uid.name,
+                 (int)peer->child->pid, by.name);
+        peer->child->asked = true;
+    }
+    cancelled_by_kwargs_free(&by);
+    post_ack(peer, m->cid, MSG_FUNC_ASYNCFUNC);
+    peer_post(peer, &(struct msg){.type = MSG_RETURN, .cid = m->cid, .pld = {nil, sizeof nil}});
+}
+
+void serve_tell_canceller(struct actor *a)
+{
+    struct peer *parent = a->parent;
+    if (parent->lost || !parent->channel->peer_is_yoke || yoke_uid_equal(&a->canceller, &a->uid) ||
+        yoke_uid_equal(&a->canceller, &parent->channel->peer))
+        return;
+    struct buffer kwargs = BUFFER_EMPTY;
+    char cid[37];
+    actor_dialog_id(a, cid);
+    yoke_error *e = record_encode_args(&kwargs, &yoke_record_cancelled_by_kwargs,
+                                       &(cancelled_by_kwargs){a->canceller.name, a->canceller.uuid});
+    if (!e)
+        peer_post(parent, &(struct msg){.type = MSG_START,
+                                        .cid = text_view(cid),
+                                        .start = {.ns = text_view("self"),
+                                                  .func = text_view("yoke_cancelled_by"),
+                                                  .kwargs = {buffer_begin(&kwargs), buffer_size(&kwargs)},
+                                                  .uid = uid_view(&a->uid)}});
+    buffer_free(&kwargs);
+    yoke_error_free(e);
+}
+
 static void serve_runtime(struct peer *peer, const struct msg *m)
 {
     if (text_view_is(m->start.func, "_cancel_task"))
         serve_cancel_task(peer, m);
-    else if (text_view_is(m->start.func, "cancel") && peer->is_parent)
+    else if (text_view_is(m->start.func, "cancel") && !peer->child)
         serve_cancel_actor(peer, m);
     else if (text_view_is(m->start.func, "cancel"))
         refuse(peer, m->cid,
-               yoke_raise(&YOKE_PERMISSION, "actor `%s` may not cancel this one: it is not its parent",
+               yoke_raise(&YOKE_PERMISSION, "actor `%s` may not cancel this one: it is its child",
                           peer->channel->peer.name));
+    else if (text_view_is(m->start.func, "yoke_cancelled_by"))
+        serve_cancelled_by(peer, m);
     else
-        refuse(peer, m->cid,
-               yoke_raise(&YOKE_ENDPOINT_NOT_FOUND, "the runtime has no call `%.*s`", (int)m->start.func.size,
-                          m->start.func.data));
+        serve_endpoint(peer, m);
 }
 
 void serve_start(struct peer *peer, const struct msg *m)

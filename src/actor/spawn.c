@@ -2,6 +2,7 @@
 
 #include "actor/module.h"
 #include "actor/orphan.h"
+#include "actor/server.h"
 #include "actor/zygote.h"
 #include "base/memory.h"
 #include "ipc/transport.h"
@@ -131,8 +132,11 @@ yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, const yoke
 /* ---- the SpawnSpec ---- */
 
 /* What our children need beyond the protocol's own fields. */
-YOKE_RECORD(spawn_extra, (boolean, debug_mode), (u8, backend), (str, log_filter), (list, str, modules));
-YOKE_RECORD(runtime_vars, (boolean, _is_root), (boolean, _debug_mode), (boolean, _is_infected_aio));
+YOKE_RECORD(spawn_extra, (boolean, debug_mode), (u8, backend), (str, log_filter), (list, str, modules),
+            (str, directory), (str, root));
+YOKE_RECORD(runtime_vars, (boolean, _is_root), (any, _root_mailbox), (list, any, _root_addrs),
+            (list, str, _enable_tpts), (list, any, _registry_addrs), (boolean, _debug_mode),
+            (boolean, _is_infected_aio));
 
 /* {name: name, ...} */
 static bool pack_modules(struct buffer *out, const char *const *modules)
@@ -165,12 +169,29 @@ static struct raw_view view(const struct buffer *b)
     return (struct raw_view){buffer_begin(b), buffer_size(b)};
 }
 
+static yoke_error *encode_vars(struct buffer *out, const struct actor *a, bool debug_mode)
+{
+    static const char *transports[] = {"uds"};
+    struct buffer pair = BUFFER_EMPTY;
+    size_t count = a->root.kind != ADDRESS_NONE;
+    if (count && !address_pack(&pair, &a->root))
+        return yoke_raise(&YOKE_NO_MEMORY, "the root's address");
+    yoke_value root = {buffer_begin(&pair), buffer_size(&pair)};
+    runtime_vars vars = {._root_mailbox = root,
+                         ._root_addrs = {&root, count},
+                         ._enable_tpts = {transports, 1},
+                         ._registry_addrs = {&root, count},
+                         ._debug_mode = debug_mode};
+    yoke_error *e = record_encode(out, &yoke_record_runtime_vars, &vars, "runtime_vars");
+    buffer_free(&pair);
+    return e;
+}
+
 static yoke_error *post_spec(struct peer *peer, const spawn_extra *extra, const char *const *modules,
                              struct buffer b[3])
 {
     static const uint8_t empty_map[] = {0x80}, empty_array[] = {0x90}, nil[] = {0xc0};
-    runtime_vars vars = {._debug_mode = extra->debug_mode};
-    YOKE_TRY(record_encode(&b[0], &yoke_record_runtime_vars, &vars, "runtime_vars"));
+    YOKE_TRY(encode_vars(&b[0], peer->actor, extra->debug_mode));
     YOKE_TRY(record_encode(&b[1], &yoke_record_spawn_extra, extra, "yoke"));
     if (!pack_modules(&b[2], modules))
         return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
@@ -198,13 +219,19 @@ static void free_modules(const char **modules)
 
 yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_actor_options *o)
 {
-    const struct actor *a = actors->actor;
+    struct actor *a = actors->actor;
     const char **modules;
+    char root[ADDRESS_TEXT_BYTES] = "";
     YOKE_TRY(module_parse(o->modules, &modules));
+    server_know_root(a);
+    if (a->root.kind != ADDRESS_NONE)
+        address_print(&a->root, root);
     spawn_extra extra = {
         .debug_mode = decide_debug(o->debug_mode, actors->options.debug_mode, a->debug_mode),
         .backend = (uint8_t)actors->options.backend,
         .log_filter = o->log_filter ? o->log_filter : yoke_log_filter(),
+        .directory = a->directory,
+        .root = root,
     };
     extra.modules.items = modules;
     while (modules[extra.modules.count])
@@ -224,6 +251,9 @@ static yoke_error *take_extra(struct actor *a, const spawn_extra *extra)
     a->debug_mode = extra->debug_mode;
     a->backend = extra->backend == YOKE_BACKEND_FORK ? YOKE_BACKEND_FORK : YOKE_BACKEND_EXEC;
     YOKE_TRY(yoke_log_set(extra->log_filter));
+    if (*extra->root)
+        YOKE_TRY(address_parse(&a->root, extra->root));
+    snprintf(a->directory, sizeof a->directory, "%s", extra->directory);
     a->modules = memory_calloc(extra->modules.count + 1, sizeof *a->modules);
     if (!a->modules)
         return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");

@@ -36,6 +36,8 @@ struct channel {
     yoke_uid peer; /* from the handshake; the name is "?" before it */
     int64_t peer_pid;
     bool peer_is_yoke;
+    bool peer_is_probe;              /* it only asks who is here */
+    enum msg_flag peer_is_registrar; /* as it says of itself */
 
     struct buffer in;
     bool exhausted;    /* the last read took all there was: the next one waits for an edge first */

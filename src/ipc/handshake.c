@@ -57,6 +57,8 @@ static yoke_error *receive_aid(struct channel *c, aid_extra *extra)
     c->peer = peer;
     c->peer_pid = m.aid.has_pid ? m.aid.pid : 0;
     c->peer_is_yoke = m.aid.yoke.data != NULL;
+    c->peer_is_probe = m.aid.is_probe == MSG_FLAG_TRUE;
+    c->peer_is_registrar = m.aid.is_registrar;
     return NULL;
 }
 
@@ -123,4 +125,20 @@ static yoke_error *child_dialog(struct channel *c, void *arg)
 yoke_error *handshake_child(struct channel *c, yoke_uid *self, int64_t bound)
 {
     return bounded(c, child_dialog, self, bound);
+}
+
+/* ---- one who is neither ---- */
+
+static yoke_error *peer_dialog(struct channel *c, void *arg)
+{
+    aid_extra extra;
+    YOKE_TRY(send_aid(c, arg, NULL));
+    YOKE_TRY(receive_aid(c, &extra));
+    aid_extra_free(&extra);
+    return NULL;
+}
+
+yoke_error *handshake_peer(struct channel *c, struct identity *self, int64_t bound)
+{
+    return bounded(c, peer_dialog, self, bound);
 }

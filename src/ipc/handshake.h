@@ -26,5 +26,7 @@ YOKE_MUST_USE yoke_error *handshake_parent(struct channel *c, const struct ident
                                            const yoke_uid *child, int64_t bound);
 /* A child's: learns its own name. */
 YOKE_MUST_USE yoke_error *handshake_child(struct channel *c, yoke_uid *self, int64_t bound);
+/* Of two who are neither parent nor child of each other, or meet beside that: both sides' is the same. */
+YOKE_MUST_USE yoke_error *handshake_peer(struct channel *c, struct identity *self, int64_t bound);
 
 #endif

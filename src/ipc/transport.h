@@ -1,13 +1,31 @@
-/* How bytes move: one table of functions a transport. `uds` is the one there is: socketpairs to children. */
+/* How bytes move: one table of functions a transport. `uds` is the one there is: socketpairs to children,
+ * socket files for other peers. */
 #ifndef IPC_TRANSPORT_H
 #define IPC_TRANSPORT_H
+
+#include "ipc/address.h"
 
 #include <yoke/base.h>
 
 #include <sys/types.h>
 
+enum { TRANSPORT_BACKLOG = 128 };
+
+/* Who stands at the other end, by the kernel's word. */
+struct transport_credentials {
+    pid_t pid; /* 0: not to be seen from here (another pid namespace) */
+    uid_t uid;
+};
+
+/* What a listener left in the file system, if anything. */
+struct transport_mark {
+    dev_t device;
+    ino_t inode;
+};
+
 struct transport {
     const char *name;
+    enum address_kind kind;
     /* A connected pair, non-blocking and close-on-exec. */
     yoke_error *(*pair)(int fds[2]);
     /* As read(2) and write(2), never blocking, never raising SIGPIPE; what means "the peer is gone" is -1
@@ -17,8 +35,28 @@ struct transport {
     /* Nothing more is wanted from the peer: a read gives what has come already, and then 0, also to whoever
      * waits for the descriptor. */
     void (*end_reading)(int fd);
+    /*
+     * A descriptor that listens there, non-blocking and close-on-exec; `address` is completed (a port of the
+     * kernel's choosing). Checkpoint. YOKE_ADDRESS_IN_USE that names the owner where it can be known; what a
+     * dead process left is taken over.
+     */
+    yoke_error *(*listen)(struct address *address, int *fd, struct transport_mark *mark);
+    /* The listener at `address` ends: what others can see of it goes, if it is still its own. Before the
+     * descriptor is closed. */
+    void (*unlisten)(const struct address *address, const struct transport_mark *mark);
+    /* Takes away what a process that is dead left of its listener; nothing if somebody answers there. */
+    void (*remove_stale)(const struct address *address);
+    /* As accept4(2), non-blocking and close-on-exec. */
+    int (*accept)(int fd);
+    /* A connection, within `bound` ns. Checkpoint. YOKE_CONNECT_FAILED that names address and reason. */
+    yoke_error *(*connect)(const struct address *address, int64_t bound, int *fd);
+    /* False: this transport can't know. */
+    bool (*credentials)(int fd, struct transport_credentials *who);
 };
 
 extern const struct transport transport_uds;
+
+/* The transport of an address. YOKE_USAGE: there is none. */
+YOKE_MUST_USE yoke_error *transport_of(const struct address *address, const struct transport **out);
 
 #endif

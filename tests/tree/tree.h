@@ -297,6 +297,17 @@ static int tree_after(void **state)
 #undef TEST
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, harness_before, tree_after)
 
+/* Socket files of the test's trees lie in a directory of their own, which the harness looks through. */
+static char tree_runtime_dir[] = "/tmp/yoke-tree-XXXXXX";
+
+TREE_UNUSED static int tree_group_after(void **state)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/yoke", tree_runtime_dir);
+    rmdir(path);
+    return rmdir(tree_runtime_dir);
+}
+
 #define TREE_MAIN(...)                                                                                       \
     int main(int argc, char **argv)                                                                          \
     {                                                                                                        \
@@ -306,9 +317,11 @@ static int tree_after(void **state)
         tree_root.program = argv[0];                                                                         \
         snprintf(tree_mark, sizeof tree_mark, "YOKE_TEST_TREE=%d", (int)getpid());                           \
         putenv(tree_mark);                                                                                   \
+        if (!mkdtemp(tree_runtime_dir) || setenv("XDG_RUNTIME_DIR", tree_runtime_dir, 1))                    \
+            return 99;                                                                                       \
         if (tree_main(tree_nothing, NULL, false))                                                            \
             return 99; /* what the first root of a process sets up stays */                                  \
-        return cmocka_run_group_tests(tests, NULL, NULL);                                                    \
+        return cmocka_run_group_tests(tests, NULL, tree_group_after);                                        \
     }
 
 #endif

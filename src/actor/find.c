@@ -1,0 +1,156 @@
+/* Actors by name. */
+#include "actor/connect.h"
+#include "actor/registrar.h"
+#include "actor/server.h"
+#include "msg/cursor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+YOKE_ERROR_KIND(YOKE_ACTOR_NOT_FOUND, "yoke.ActorNotFound", NULL);
+
+static bool is_called(const yoke_uid *uid, const char *name)
+{
+    return strcmp(uid->name, name) == 0 || strcmp(uid->uuid, name) == 0;
+}
+
+/* A channel that is there already asks nobody. */
+static struct peer *live_peer(const struct actor *a, const char *name)
+{
+    list_for_each(node, &a->peers) {
+        struct peer *peer = container_of(node, struct peer, in_actor);
+        bool is_live = peer->reading && !peer->lost && !peer->channel->broken;
+        if (is_live && is_called(&peer->channel->peer, name) &&
+            !yoke_uid_equal(&peer->channel->peer, &a->uid))
+            return peer;
+    }
+    return NULL;
+}
+
+/* Connects to the first of the found addresses where the actor is; NULL if it is at none. */
+static yoke_error *connect_to_first(struct actor *a, const char *name, const struct buffer *found,
+                                    struct peer **peer)
+{
+    struct cursor c = cursor_over(buffer_begin(found), buffer_size(found), SIZE_MAX, CURSOR_NESTING);
+    struct token head;
+    *peer = NULL;
+    if (cursor_next(&c, &head) || (head.type != TOKEN_NIL && head.type != TOKEN_ARRAY))
+        return yoke_raise(&YOKE_PROTOCOL, "the registrar's answer is no list of addresses");
+    for (uint32_t i = 0; head.type == TOKEN_ARRAY && i < head.count; i++) {
+        struct address address;
+        YOKE_TRY(address_unpack(&address, &c));
+        yoke_error *e = connect_to(a, &address, NULL, peer);
+        if (!e && is_called(&(*peer)->channel->peer, name))
+            return NULL;
+        if (!e) {
+            yoke_log(YOKE_RUNTIME, "actor `%s` is where `%s` was", (*peer)->channel->peer.name, name);
+            e = yoke_portal_close(&(*peer)->portal, NULL);
+            *peer = NULL;
+        }
+        if (e && !yoke_error_is(e, &YOKE_CONNECT_FAILED))
+            return e;
+        yoke_error_free(e);
+        YOKE_TRY(registrar_delete_address(a, &address));
+    }
+    return NULL;
+}
+
+static yoke_error *ask(struct actor *a, const char *name, bool wait, struct peer **peer)
+{
+    struct buffer found = BUFFER_EMPTY;
+    yoke_error *e = wait ? registrar_wait(a, name, &found) : registrar_find(a, name, false, &found);
+    if (!e)
+        e = connect_to_first(a, name, &found, peer);
+    buffer_free(&found);
+    return e;
+}
+
+static yoke_error *check_name(const char *call, const char *name)
+{
+    return name && *name ? NULL : yoke_raise(&YOKE_USAGE, "%s: no name", call);
+}
+
+yoke_error *yoke_find(const char *name, yoke_portal **portal)
+{
+    struct actor *a;
+    struct peer *peer;
+    *portal = NULL;
+    YOKE_TRY(actor_expect("yoke_find", &a));
+    YOKE_TRY(check_name("yoke_find", name));
+    YOKE_TRY(yoke_checkpoint());
+    peer = live_peer(a, name);
+    if (peer) {
+        *portal = connect_share(peer);
+        return NULL;
+    }
+    YOKE_TRY(ask(a, name, false, &peer));
+    *portal = peer ? &peer->portal : NULL;
+    return NULL;
+}
+
+yoke_error *yoke_wait_for(const char *name, yoke_portal **portal)
+{
+    struct actor *a;
+    struct peer *peer;
+    *portal = NULL;
+    YOKE_TRY(actor_expect("yoke_wait_for", &a));
+    YOKE_TRY(check_name("yoke_wait_for", name));
+    for (;;) {
+        YOKE_TRY(yoke_checkpoint());
+        peer = live_peer(a, name);
+        if (peer) {
+            *portal = connect_share(peer);
+            return NULL;
+        }
+        YOKE_TRY(ask(a, name, true, &peer));
+        if (peer) {
+            *portal = &peer->portal;
+            return NULL;
+        }
+    }
+}
+
+/* ---- where actors are ---- */
+
+static yoke_error *give_text(const struct address *address, char **out)
+{
+    char text[ADDRESS_TEXT_BYTES];
+    address_print(address, text);
+    *out = strdup(text);
+    return *out ? NULL : yoke_raise(&YOKE_NO_MEMORY, "an address");
+}
+
+static yoke_error *first_address(const struct buffer *found, char **text)
+{
+    struct cursor c = cursor_over(buffer_begin(found), buffer_size(found), SIZE_MAX, CURSOR_NESTING);
+    struct token head;
+    struct address address;
+    if (cursor_next(&c, &head) || head.type != TOKEN_ARRAY || !head.count)
+        return NULL;
+    YOKE_TRY(address_unpack(&address, &c));
+    return give_text(&address, text);
+}
+
+yoke_error *yoke_query(const char *name, char **address)
+{
+    struct actor *a;
+    struct buffer found = BUFFER_EMPTY;
+    *address = NULL;
+    YOKE_TRY(actor_expect("yoke_query", &a));
+    YOKE_TRY(check_name("yoke_query", name));
+    YOKE_TRY(yoke_checkpoint());
+    yoke_error *e = registrar_find(a, name, false, &found);
+    if (!e)
+        e = first_address(&found, address);
+    buffer_free(&found);
+    return e;
+}
+
+yoke_error *yoke_listen(char **address)
+{
+    struct actor *a;
+    *address = NULL;
+    YOKE_TRY(actor_expect("yoke_listen", &a));
+    YOKE_TRY(server_listen(a));
+    return give_text(server_address(a), address);
+}

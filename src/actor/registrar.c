@@ -1,0 +1,600 @@
+#include "actor/registrar.h"
+
+#include "actor/child.h"
+#include "actor/context.h"
+#include "actor/module.h"
+#include "actor/serve.h"
+#include "actor/server.h"
+#include "base/memory.h"
+#include "msg/cursor.h"
+#include "msg/pack.h"
+#include "msg/record.h"
+
+#include <string.h>
+
+/* For a found actor to begin to listen: a busy one is not waited for longer. */
+#define LISTEN_BOUND YOKE_S(3)
+
+struct entry {
+    list in_order;
+    struct table_node by_uuid;
+    yoke_uid uid;
+    struct address address; /* where it listens, or would */
+    struct peer *via;       /* who entered it, and can be asked to ask it; NULL: nobody who is still there */
+};
+
+/* ---- the table ---- */
+
+void registry_init(struct registry *r)
+{
+    *r = (struct registry){.changes = 0};
+    list_init(&r->entries);
+    list_init(&r->waiters);
+    table_init(&r->by_uuid);
+}
+
+static void take_out(struct registry *r, struct entry *x)
+{
+    list_remove(&x->in_order);
+    table_remove(&r->by_uuid, &x->by_uuid);
+    memory_free(x);
+}
+
+void registry_free(struct registry *r)
+{
+    while (!list_empty(&r->entries))
+        take_out(r, container_of(r->entries.next, struct entry, in_order));
+    table_free(&r->by_uuid);
+}
+
+static struct entry *entry_of(const struct registry *r, const char *uuid)
+{
+    struct table_node *node = table_find(&r->by_uuid, uuid, strlen(uuid));
+    return node ? container_of(node, struct entry, by_uuid) : NULL;
+}
+
+/* Another's entry with this address: that actor can't be there any more. */
+static void evict(struct registry *r, const yoke_uid *uid, const struct address *address)
+{
+    list_for_each_safe(node, &r->entries) {
+        struct entry *x = container_of(node, struct entry, in_order);
+        if (address_equal(&x->address, address) && !yoke_uid_equal(&x->uid, uid)) {
+            yoke_log(YOKE_RUNTIME, "actor `%s` has the address of actor `%s`, which is forgotten", uid->name,
+                     x->uid.name);
+            take_out(r, x);
+        }
+    }
+}
+
+static yoke_error *enter(struct actor *a, const yoke_uid *uid, const struct address *address,
+                         struct peer *via)
+{
+    struct registry *r = &a->registry;
+    evict(r, uid, address);
+    struct entry *x = entry_of(r, uid->uuid);
+    if (!x) {
+        x = memory_calloc(1, sizeof *x);
+        if (!x)
+            return yoke_raise(&YOKE_NO_MEMORY, "an entry of the registry");
+        x->uid = *uid;
+        if (!table_insert(&r->by_uuid, &x->by_uuid, x->uid.uuid, strlen(x->uid.uuid))) {
+            memory_free(x);
+            return yoke_raise(&YOKE_NO_MEMORY, "an entry of the registry");
+        }
+        list_append(&r->entries, &x->in_order);
+    }
+    x->address = *address;
+    x->via = via;
+    r->changes++;
+    yoke_log(YOKE_RUNTIME, "actor `%s` is registered", uid->name);
+    while (wake_first(&r->waiters, NULL))
+        ;
+    return NULL;
+}
+
+/* ---- upwards ---- */
+
+/* Who is asked for what this actor does not know; NULL: it is the registrar. */
+static struct peer *above(const struct actor *a)
+{
+    return a->parent;
+}
+
+YOKE_RECORD(register_args, (list, str, uid), (any, addr));
+YOKE_RECORD(unregister_args, (list, str, uid));
+
+static void told(struct yoke_context *dialog, void *arg)
+{
+    if (dialog->remote)
+        yoke_log(YOKE_RUNTIME, "`%s`: %s", dialog->name, yoke_error_message(dialog->remote));
+    context_free(dialog);
+}
+
+/* A call that nobody waits for. */
+static yoke_error *tell(struct peer *peer, const char *endpoint, const void *args)
+{
+    struct text_view ns;
+    const yoke_endpoint *ep;
+    struct yoke_context *dialog;
+    struct buffer kwargs = BUFFER_EMPTY;
+    YOKE_TRY(module_resolve(endpoint, &ns, &ep));
+    YOKE_TRY(context_new(&dialog, peer, endpoint, true));
+    dialog->endpoint = ep;
+    dialog->on_end = told;
+    yoke_error *e = record_encode_args(&kwargs, ep->args, args);
+    if (!e)
+        e = context_send_start(dialog, ns, text_view(ep->name), &kwargs, false);
+    buffer_free(&kwargs);
+    if (e)
+        context_free(dialog);
+    return e;
+}
+
+static void log_failure(const char *what, const yoke_uid *uid, yoke_error *e)
+{
+    if (e)
+        yoke_log(yoke_error_is(e, &YOKE_TRANSPORT_CLOSED) ? YOKE_RUNTIME : YOKE_WARNING,
+                 "actor `%s` can't be %s: %s", uid->name, what, yoke_error_message(e));
+    yoke_error_free(e);
+}
+
+static yoke_error *tell_entered(struct actor *a, const yoke_uid *uid, const struct address *address)
+{
+    struct buffer pair = BUFFER_EMPTY;
+    const char *parts[] = {uid->name, uid->uuid};
+    if (!above(a))
+        return NULL;
+    if (!address_pack(&pair, address))
+        return yoke_raise(&YOKE_NO_MEMORY, "an address");
+    register_args args = {.uid = {parts, 2}, .addr = {buffer_begin(&pair), buffer_size(&pair)}};
+    yoke_error *e = tell(above(a), "self:register_actor", &args);
+    buffer_free(&pair);
+    return e;
+}
+
+/* An actor that ends says nothing more: whoever entered it takes out all that was below it. */
+static yoke_error *tell_removed(struct actor *a, const yoke_uid *uid)
+{
+    const char *parts[] = {uid->name, uid->uuid};
+    if (!above(a) || above(a)->lost || a->cancel_called)
+        return NULL;
+    return tell(above(a), "self:unregister_actor", &(unregister_args){.uid = {parts, 2}});
+}
+
+/* ---- those below ---- */
+
+void registrar_enter_child(struct child *c)
+{
+    struct address address;
+    yoke_error *e = server_address_of(c->actor, &c->uid, c->pid, &address);
+    if (!e)
+        e = enter(c->actor, &c->uid, &address, c->peer);
+    if (!e)
+        e = tell_entered(c->actor, &c->uid, &address);
+    log_failure("registered", &c->uid, e);
+}
+
+static void remove_via(struct actor *a, const struct peer *via, bool files)
+{
+    list_for_each_safe(node, &a->registry.entries) {
+        struct entry *x = container_of(node, struct entry, in_order);
+        if (x->via != via)
+            continue;
+        if (files && x->address.kind == ADDRESS_UDS)
+            transport_uds.remove_stale(&x->address);
+        log_failure("unregistered", &x->uid, tell_removed(a, &x->uid));
+        take_out(&a->registry, x);
+    }
+}
+
+void registrar_remove_child(struct child *c)
+{
+    struct address address;
+    if (c->peer)
+        remove_via(c->actor, c->peer, true);
+    /* One that had not got as far as to be entered may have begun to listen. */
+    yoke_error *e = server_address_of(c->actor, &c->uid, c->pid, &address);
+    if (!e)
+        transport_uds.remove_stale(&address);
+    yoke_error_free(e);
+}
+
+void registrar_peer_lost(struct peer *peer)
+{
+    remove_via(peer->actor, peer, false);
+}
+
+/* ---- finding: what is known here ---- */
+
+/* A copy of what fits: the table may change while the actors are asked. */
+struct match {
+    yoke_uid uid;
+    struct address address;
+    struct peer *via; /* kept */
+    bool is_self;
+};
+
+struct matches {
+    struct match *items;
+    size_t count;
+};
+
+static bool fits(const yoke_uid *uid, const char *name, bool all)
+{
+    return strcmp(uid->name, name) == 0 || (!all && strcmp(uid->uuid, name) == 0);
+}
+
+static bool add_match(struct matches *m, const struct match *one)
+{
+    struct match *grown = memory_realloc(m->items, (m->count + 1) * sizeof *grown);
+    if (!grown)
+        return false;
+    m->items = grown;
+    m->items[m->count++] = *one;
+    if (one->via)
+        peer_keep(one->via);
+    return true;
+}
+
+static void free_matches(struct matches *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        peer_release(m->items[i].via);
+    memory_free(m->items);
+}
+
+/* This actor is its own first entry. */
+static yoke_error *look_up(struct actor *a, const char *name, bool all, struct matches *m)
+{
+    bool fine = true;
+    *m = (struct matches){NULL, 0};
+    if (fits(&a->uid, name, all))
+        fine = add_match(m, &(struct match){.uid = a->uid, .is_self = true});
+    list_for_each(node, &a->registry.entries) {
+        const struct entry *x = container_of(node, struct entry, in_order);
+        if (fine && fits(&x->uid, name, all))
+            fine = add_match(m, &(struct match){x->uid, x->address, x->via, false});
+    }
+    if (fine)
+        return NULL;
+    free_matches(m);
+    return yoke_raise(&YOKE_NO_MEMORY, "what was found in the registry");
+}
+
+/* ---- finding: where they listen ---- */
+
+YOKE_RECORD(listen_args, (str, uuid));
+
+static yoke_error *read_pair(const yoke_value *value, struct address *address)
+{
+    struct cursor c = cursor_over(value->data, value->size, 8, 2);
+    return address_unpack(address, &c);
+}
+
+static yoke_error *ask_to_listen(struct peer *via, const char *uuid, struct address *address)
+{
+    yoke_value pair = {NULL, 0};
+    yoke_scope s;
+    YOKE_TRY(yoke_fail_after(&s, LISTEN_BOUND));
+    YOKE_TRY(yoke_scope_close(&s, yoke_call(&via->portal, "self:listen_for", &(listen_args){uuid}, &pair)));
+    yoke_error *e = read_pair(&pair, address);
+    yoke_value_free(&pair);
+    return e;
+}
+
+static yoke_error *own_address(struct actor *a, struct address *address)
+{
+    YOKE_TRY(server_listen(a));
+    *address = *server_address(a);
+    return NULL;
+}
+
+/* Completes the match's address; `reachable` is false if it did not answer. */
+static yoke_error *reach(struct actor *a, struct match *m, bool *reachable)
+{
+    yoke_error *e = NULL;
+    if (m->is_self)
+        e = own_address(a, &m->address);
+    else if (m->via)
+        e = ask_to_listen(m->via, m->uid.uuid, &m->address);
+    *reachable = !e;
+    if (!e || yoke_error_is_cancelled(e) || yoke_error_is(e, &YOKE_INTERRUPTED))
+        return e;
+    yoke_log(YOKE_RUNTIME, "actor `%s` can't be reached: %s", m->uid.name, yoke_error_message(e));
+    yoke_error_free(e);
+    return NULL;
+}
+
+static yoke_error *reach_each(struct actor *a, struct matches *m, bool all, struct buffer *pairs,
+                              size_t *count)
+{
+    for (size_t i = 0; i < m->count && (all || !*count); i++) {
+        bool reachable;
+        YOKE_TRY(reach(a, &m->items[i], &reachable));
+        if (reachable && !address_pack(pairs, &m->items[i].address))
+            return yoke_raise(&YOKE_NO_MEMORY, "what was found in the registry");
+        *count += reachable;
+    }
+    return NULL;
+}
+
+/* [pair, ..], or nil. */
+static bool pack_list(struct buffer *out, size_t count, const struct buffer *pairs)
+{
+    struct pack p;
+    pack_begin(&p, out, SIZE_MAX);
+    if (count) {
+        msgpack_pack_array(&p.packer, count);
+        pack_raw(&p, buffer_begin(pairs), buffer_size(pairs));
+    } else {
+        msgpack_pack_nil(&p.packer);
+    }
+    if (p.fault == PACK_FINE)
+        return true;
+    pack_undo(&p);
+    return false;
+}
+
+static yoke_error *find_here(struct actor *a, const char *name, bool all, struct buffer *out, size_t *count)
+{
+    struct matches m;
+    struct buffer pairs = BUFFER_EMPTY;
+    *count = 0;
+    YOKE_TRY(look_up(a, name, all, &m));
+    yoke_error *e = reach_each(a, &m, all, &pairs, count);
+    if (!e && !pack_list(out, *count, &pairs))
+        e = yoke_raise(&YOKE_NO_MEMORY, "what was found in the registry");
+    buffer_free(&pairs);
+    free_matches(&m);
+    return e;
+}
+
+/* ---- finding: anywhere ---- */
+
+YOKE_RECORD(name_args, (str, name));
+
+static yoke_error *ask_above(struct actor *a, const char *endpoint, const void *args, struct buffer *out)
+{
+    yoke_value value = {NULL, 0};
+    YOKE_TRY(yoke_call(&above(a)->portal, endpoint, args, &value));
+    bool fine = value.data ? buffer_append(out, value.data, value.size) : pack_list(out, 0, NULL);
+    yoke_value_free(&value);
+    return fine ? NULL : yoke_raise(&YOKE_NO_MEMORY, "what was found in the registry");
+}
+
+yoke_error *registrar_find(struct actor *a, const char *name, bool all, struct buffer *out)
+{
+    size_t count;
+    if (above(a))
+        return ask_above(a, all ? "self:find_all" : "self:find_actor", &(name_args){name}, out);
+    return find_here(a, name, all, out, &count);
+}
+
+yoke_error *registrar_wait(struct actor *a, const char *name, struct buffer *out)
+{
+    if (above(a))
+        return ask_above(a, "self:wait_for_actor", &(name_args){name}, out);
+    for (;;) {
+        uint64_t before = a->registry.changes;
+        size_t count;
+        struct buffer found = BUFFER_EMPTY;
+        yoke_error *e = find_here(a, name, true, &found, &count);
+        if (!e && count && !buffer_append(out, buffer_begin(&found), buffer_size(&found)))
+            e = yoke_raise(&YOKE_NO_MEMORY, "what was found in the registry");
+        buffer_free(&found);
+        if (e || count)
+            return e;
+        YOKE_TRY(yoke_checkpoint());
+        if (a->registry.changes == before)
+            YOKE_TRY(wait_in(&a->registry.waiters, NULL));
+    }
+}
+
+/* ---- what the registrar serves ---- */
+
+/* What endpoints return is freed like a decoded value. */
+static void give(yoke_value *value, const struct buffer *b)
+{
+    value->data = b->data;
+    value->size = b->end;
+}
+
+static yoke_error *find_actor(const name_args *args, yoke_type_any *result)
+{
+    struct buffer found = BUFFER_EMPTY;
+    yoke_error *e = registrar_find(actor_here(), args->name, false, &found);
+    give(result, &found);
+    return e;
+}
+
+static yoke_error *find_all(const name_args *args, yoke_type_any *result)
+{
+    struct buffer found = BUFFER_EMPTY;
+    yoke_error *e = registrar_find(actor_here(), args->name, true, &found);
+    give(result, &found);
+    return e;
+}
+
+static yoke_error *wait_for_actor(const name_args *args, yoke_type_any *result)
+{
+    struct buffer found = BUFFER_EMPTY;
+    yoke_error *e = registrar_wait(actor_here(), args->name, &found);
+    give(result, &found);
+    return e;
+}
+
+/* A uid as the pair that it is on the wire. */
+static yoke_error *read_uid(const yoke_type_str *parts, size_t count, yoke_uid *uid)
+{
+    if (count != 2)
+        return yoke_raise(&YOKE_MSG_TYPE, "args.uid: expected a pair of texts, got %zu", count);
+    return uid_from_view(uid, (struct uid_view){text_view(parts[0]), text_view(parts[1])});
+}
+
+/* A peer enters itself; a child those below it as well. */
+static yoke_error *check_asker(const struct peer *asker, const yoke_uid *uid)
+{
+    if (asker->child || yoke_uid_equal(&asker->channel->peer, uid))
+        return NULL;
+    yoke_log(YOKE_WARNING, "actor `%s` may not register or unregister actor `%s`", asker->channel->peer.name,
+             uid->name);
+    return yoke_raise(&YOKE_PERMISSION, "actor `%s` is no part of actor `%s`", uid->name,
+                      asker->channel->peer.name);
+}
+
+static yoke_error *register_actor(const register_args *args, yoke_type_none *result)
+{
+    struct peer *asker = serve_asker();
+    struct actor *a = asker->actor;
+    yoke_uid uid;
+    struct address address;
+    YOKE_TRY(read_uid(args->uid.items, args->uid.count, &uid));
+    YOKE_TRY(read_pair(&args->addr, &address));
+    YOKE_TRY(check_asker(asker, &uid));
+    if (asker->lost)
+        return NULL; /* what it had entered was taken out */
+    YOKE_TRY(enter(a, &uid, &address, asker->channel->peer_is_yoke ? asker : NULL));
+    return tell_entered(a, &uid, &address);
+}
+
+static yoke_error *unregister_actor(const unregister_args *args, yoke_type_none *result)
+{
+    struct peer *asker = serve_asker();
+    yoke_uid uid;
+    YOKE_TRY(read_uid(args->uid.items, args->uid.count, &uid));
+    YOKE_TRY(check_asker(asker, &uid));
+    struct entry *x = entry_of(&asker->actor->registry, uid.uuid);
+    if (!x) {
+        yoke_log(YOKE_RUNTIME, "actor `%s`, which is to be unregistered, is not known", uid.name);
+        return NULL;
+    }
+    take_out(&asker->actor->registry, x);
+    return tell_removed(asker->actor, &uid);
+}
+
+static struct match self_match(struct actor *a)
+{
+    struct match m = {.uid = a->uid};
+    if (a->server)
+        m.address = *server_address(a);
+    return m;
+}
+
+static void pack_entry(struct pack *p, const yoke_uid *uid, const struct address *address)
+{
+    char key[sizeof uid->name + sizeof uid->uuid];
+    snprintf(key, sizeof key, "%s.%s", uid->name, uid->uuid);
+    pack_text(p, key, strlen(key));
+    msgpack_pack_array(&p->packer, address->kind != ADDRESS_NONE);
+    struct buffer pair = BUFFER_EMPTY;
+    if (address->kind != ADDRESS_NONE && !address_pack(&pair, address))
+        p->fault = PACK_NO_MEMORY;
+    pack_raw(p, buffer_begin(&pair), buffer_size(&pair));
+    buffer_free(&pair);
+}
+
+/* {name.uuid: [address], ...}, in the order of registration. */
+static yoke_error *get_registry(const yoke_type_none *args, yoke_type_any *result)
+{
+    struct actor *a = actor_here();
+    struct buffer listing = BUFFER_EMPTY;
+    if (above(a)) {
+        yoke_error *e = ask_above(a, "self:get_registry", NULL, &listing);
+        give(result, &listing);
+        return e;
+    }
+    struct pack p;
+    pack_begin(&p, &listing, SIZE_MAX);
+    msgpack_pack_map(&p.packer, a->registry.by_uuid.count + 1);
+    struct match self = self_match(a);
+    pack_entry(&p, &self.uid, &self.address);
+    list_for_each(node, &a->registry.entries) {
+        const struct entry *x = container_of(node, struct entry, in_order);
+        pack_entry(&p, &x->uid, &x->address);
+    }
+    give(result, &listing);
+    return p.fault == PACK_FINE ? NULL : yoke_raise(&YOKE_NO_MEMORY, "a listing of the registry");
+}
+
+YOKE_RECORD(address_args, (any, addr));
+
+/* Who is at this address, and can't be there: nobody who is connected vouches for it. */
+static struct entry *entry_at(const struct registry *r, const struct address *address)
+{
+    list_for_each(node, &r->entries) {
+        struct entry *x = container_of(node, struct entry, in_order);
+        if (address_equal(&x->address, address))
+            return x->via ? NULL : x;
+    }
+    return NULL;
+}
+
+/* The uid that had the address, or nil. */
+static yoke_error *delete_addr(const address_args *args, yoke_type_any *result)
+{
+    struct actor *a = actor_here();
+    struct address address;
+    struct buffer answer = BUFFER_EMPTY;
+    YOKE_TRY(read_pair(&args->addr, &address));
+    if (above(a)) {
+        yoke_error *e = ask_above(a, "self:delete_addr", args, &answer);
+        give(result, &answer);
+        return e;
+    }
+    struct entry *x = entry_at(&a->registry, &address);
+    if (!x)
+        return NULL;
+    struct pack p;
+    pack_begin(&p, &answer, SIZE_MAX);
+    msgpack_pack_array(&p.packer, 2);
+    pack_text(&p, x->uid.name, strlen(x->uid.name));
+    pack_text(&p, x->uid.uuid, strlen(x->uid.uuid));
+    yoke_log(YOKE_RUNTIME, "nobody answers for actor `%s` any more: it is unregistered", x->uid.name);
+    take_out(&a->registry, x);
+    give(result, &answer);
+    return p.fault == PACK_FINE ? NULL : yoke_raise(&YOKE_NO_MEMORY, "an answer");
+}
+
+yoke_error *registrar_delete_address(struct actor *a, const struct address *address)
+{
+    struct buffer pair = BUFFER_EMPTY;
+    yoke_value answer = {NULL, 0};
+    if (!address_pack(&pair, address))
+        return yoke_raise(&YOKE_NO_MEMORY, "an address");
+    address_args args = {.addr = {buffer_begin(&pair), buffer_size(&pair)}};
+    yoke_error *e = above(a) ? yoke_call(&above(a)->portal, "self:delete_addr", &args, &answer)
+                             : delete_addr(&args, &answer);
+    yoke_value_free(&answer);
+    buffer_free(&pair);
+    return e;
+}
+
+/* Between yoke actors: the actor of this uuid, which is this one or below it, is to listen; where it does. */
+static yoke_error *listen_for(const listen_args *args, yoke_type_any *result)
+{
+    struct actor *a = actor_here();
+    struct address address;
+    struct buffer pair = BUFFER_EMPTY;
+    if (strcmp(args->uuid, a->uid.uuid) == 0) {
+        YOKE_TRY(own_address(a, &address));
+    } else {
+        struct entry *x = entry_of(&a->registry, args->uuid);
+        if (!x || !x->via)
+            return yoke_raise(&YOKE_ACTOR_NOT_FOUND, "no actor %s below `%s`", args->uuid, a->uid.name);
+        struct peer *via = peer_keep(x->via);
+        yoke_error *e = ask_to_listen(via, args->uuid, &address);
+        peer_release(via);
+        if (e)
+            return e;
+    }
+    if (!address_pack(&pair, &address))
+        return yoke_raise(&YOKE_NO_MEMORY, "an address");
+    give(result, &pair);
+    return NULL;
+}
+
+/* The namespace `self` of the wire protocol. */
+YOKE_MODULE(self, YOKE_CALL(find_actor, name_args, any), YOKE_CALL(wait_for_actor, name_args, any),
+            YOKE_CALL(find_all, name_args, any), YOKE_CALL(register_actor, register_args, none),
+            YOKE_CALL(unregister_actor, unregister_args, none), YOKE_CALL(get_registry, none, any),
+            YOKE_CALL(delete_addr, address_args, any), YOKE_CALL(listen_for, listen_args, any));
