@@ -370,7 +370,8 @@ static yoke_error *close_all(struct actor *a, int64_t patience)
             e = yoke_event_wait(&s->ended);
         if (!e && patience)
             e = wait_till_they_leave(s, patience);
-        log_patience_lost(a, patience);
+        if (patience)
+            log_patience_lost(a, patience);
     }
     close_peers(a);
     return e;
