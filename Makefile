@@ -46,6 +46,7 @@ install: $(BUILD)/build.ninja
 	@$(if $(PREFIX),meson configure $(BUILD) --prefix=$(PREFIX))
 	@ninja -C $(BUILD)
 	@meson install -C $(BUILD) --no-rebuild
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 
 clean:
 	@rm -rf build build-*
