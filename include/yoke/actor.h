@@ -56,7 +56,7 @@ typedef struct yoke_context yoke_context;
 typedef struct yoke_stream yoke_stream;
 typedef struct yoke_actors yoke_actors;
 
-enum yoke_endpoint_type { YOKE_ENDPOINT_CALL, YOKE_ENDPOINT_CONTEXT };
+enum yoke_endpoint_type { YOKE_ENDPOINT_CALL, YOKE_ENDPOINT_CONTEXT, YOKE_ENDPOINT_STREAM };
 
 /* One endpoint: made by the macros below. */
 typedef struct yoke_endpoint {
@@ -66,6 +66,7 @@ typedef struct yoke_endpoint {
         *up; /* down, up: what the opener, the endpoint streams */
     yoke_error *(*call)(const void *args, void *result);
     yoke_error *(*context)(yoke_context *ctx, const void *args, void *result);
+    yoke_error *(*stream)(yoke_stream *stream, const void *args);
 } yoke_endpoint;
 
 typedef struct yoke_module {
@@ -86,6 +87,11 @@ void yoke_module_register(yoke_module *module);
  * `result` is zeroed before the call; what it then owns is freed after it was sent. `args` lives during the
  * call. YOKE_CONTEXT takes the first value (started) as well; its stream carries generic values (yoke_value).
  * YOKE_CONTEXT_STREAM names the records of its stream too: `down` from the opener to the endpoint, `up` back.
+ *
+ * YOKE_STREAM(lines, lines_args, str) is a one-way stream, made of yoke_error *lines(yoke_stream *stream,
+ * const lines_args *args); The endpoint sends its values by yoke_send and the stream ends with its return: in
+ * peace, or with its error. A reader that leaves early cancels it (in a yoke_send, say). See
+ * yoke_portal_stream_open.
  */
 #define YOKE_MODULE(module_name, ...)                                                                        \
     static const yoke_endpoint yoke_endpoints_##module_name##_[] = {__VA_ARGS__};                            \
@@ -106,7 +112,7 @@ void yoke_module_register(yoke_module *module);
             (yoke_error * (*)(const void *, void *))(                                                        \
                 1 ? (fn)                                                                                     \
                   : (yoke_error * (*)(const yoke_type_##args_type *, yoke_type_##result_type *))0),          \
-            NULL                                                                                             \
+            NULL, NULL                                                                                       \
     }
 /* Arguments travel by name: of another type the compiler says that yoke_this_takes_a_record_or_none_but_not_... */
 #define YOKE_TAKES_(type) &yoke_record_##type + yoke_this_takes_a_record_or_none_but_not_##type
@@ -119,7 +125,15 @@ void yoke_module_register(yoke_module *module);
             (yoke_error * (*)(yoke_context *, const void *, void *))(                                        \
                 1 ? (fn)                                                                                     \
                   : (yoke_error * (*)(yoke_context *, const yoke_type_##args_type *,                         \
-                                      yoke_type_##result_type *))0)                                          \
+                                      yoke_type_##result_type *))0),                                         \
+            NULL                                                                                             \
+    }
+#define YOKE_STREAM(fn, args_type, item_type)                                                                \
+    {                                                                                                        \
+        #fn, YOKE_ENDPOINT_STREAM, &yoke_record_##args_type, &yoke_record_none, &yoke_record_none,           \
+            &yoke_record_none, &yoke_record_##item_type, NULL, NULL,                                         \
+            (yoke_error * (*)(yoke_stream *, const void *))(                                                 \
+                1 ? (fn) : (yoke_error * (*)(yoke_stream *, const yoke_type_##args_type *))0)                \
     }
 /* clang-format on */
 
@@ -405,6 +419,18 @@ YOKE_MUST_USE yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stre
  * error. The handle is gone.
  */
 YOKE_MUST_USE yoke_error *yoke_stream_close(yoke_stream *stream, yoke_error *e);
+/*
+ * Opens a one-way stream (YOKE_STREAM): starts the endpoint's task in the peer; returns when that is there.
+ * Then yoke_recv, till YOKE_END_OF_CHANNEL or how the far task failed, each after the values that it sent
+ * before; and yoke_stream_close, which may come early: it cancels the far task and waits for its end, 0.616 s
+ * at most. An error of the far task that no receive has told is returned by the close. A start that fails
+ * does so as in yoke_call.
+ */
+/* yoke_portal_stream_open(portal, stream, endpoint, args, options) */
+#define yoke_portal_stream_open(...) yoke_portal_stream_open_at(__FILE__, __LINE__, __VA_ARGS__)
+YOKE_MUST_USE yoke_error *yoke_portal_stream_open_at(const char *file, int line, yoke_portal *portal,
+                                                     yoke_stream **stream, const char *endpoint,
+                                                     const void *args, const yoke_stream_options *options);
 /* Checkpoint. The message is sent whole or not at all. YOKE_END_OF_CHANNEL: the peer closed its stream. The
  * item stays the caller's. */
 YOKE_MUST_USE yoke_error *yoke_send(yoke_stream *stream, const void *item);

@@ -1,6 +1,5 @@
 /* Calls: one request, one value. */
-#include "actor/context.h"
-#include "actor/module.h"
+#include "actor/ask.h"
 #include "msg/record.h"
 
 #include <string.h>
@@ -15,10 +14,9 @@ static yoke_error *wait_for_result(struct yoke_context *ctx)
     return ctx->remote ? context_remote_error(ctx) : NULL;
 }
 
-static yoke_error *call(struct yoke_context *ctx, struct text_view ns, const struct buffer *kwargs,
-                        void *result)
+static yoke_error *call(struct ask *ask, struct yoke_context *ctx, void *result)
 {
-    YOKE_TRY(context_send_start(ctx, ns, text_view(ctx->endpoint->name), kwargs, true));
+    YOKE_TRY(ask_send(ask, ctx));
     yoke_error *e = wait_for_result(ctx);
     if (e) {
         /* Nobody waits for it any more: the far task is asked to end. What it still answers is dropped. */
@@ -29,47 +27,17 @@ static yoke_error *call(struct yoke_context *ctx, struct text_view ns, const str
     return context_take_result(ctx, result);
 }
 
-/* Says on `e` where the caller stands. */
-static yoke_error *while_called(yoke_error *e, const yoke_portal *portal, const char *endpoint,
-                                const char *file, int line)
-{
-    if (e && !yoke_error_is_cancelled(e))
-        yoke_error_note(e, "while: `%s` was called in actor `%s` [%s:%d]", endpoint,
-                        yoke_portal_peer(portal)->name, file, line);
-    return e;
-}
-
 yoke_error *yoke_call_at(const char *file, int line, yoke_portal *portal, const char *endpoint,
                          const void *args, void *result)
 {
-    struct actor *a;
-    YOKE_TRY(actor_expect("yoke_call", &a));
-    if (!portal)
-        return yoke_raise_at(file, line, "", &YOKE_USAGE, "yoke_call: no portal");
-    struct text_view ns;
-    const yoke_endpoint *ep;
-    yoke_error *e = module_resolve(endpoint, &ns, &ep);
-    if (e)
-        return while_called(e, portal, endpoint ? endpoint : "", file, line);
-    if (ep->type != YOKE_ENDPOINT_CALL)
-        return yoke_raise_at(file, line, "", &YOKE_USAGE, "`%s` is a context: yoke_context_open is for those",
-                             endpoint);
-    if (result)
-        memset(result, 0, ep->result->size);
-    struct buffer kwargs = BUFFER_EMPTY;
+    struct ask ask = {"yoke_call", file, line, portal, endpoint, args, .kind = DIALOG_IS_CALL};
     struct yoke_context *ctx;
-    e = record_encode_args(&kwargs, ep->args, args);
-    if (!e)
-        e = context_new(&ctx, portal->peer, endpoint, true);
-    if (!e) {
-        ctx->endpoint = ep;
-        ctx->file = file;
-        ctx->line = line;
-        e = while_called(call(ctx, ns, &kwargs, result), portal, endpoint, file, line);
-        context_free(ctx);
-    } else {
-        e = while_called(e, portal, endpoint, file, line);
-    }
-    buffer_free(&kwargs);
+    yoke_error *e = ask_open(&ask, &ctx);
+    if (ask.endpoint && result)
+        memset(result, 0, ask.endpoint->result->size);
+    if (e)
+        return e;
+    e = ask_note(&ask, call(&ask, ctx, result));
+    context_free(ctx);
     return e;
 }

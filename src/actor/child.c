@@ -47,7 +47,7 @@ static yoke_error *send_request(struct child *c)
 {
     if (!c->peer)
         return yoke_raise(&YOKE_TRANSPORT_CLOSED, "it is not connected");
-    YOKE_TRY(context_new(&c->request, c->peer, "self:cancel", true));
+    YOKE_TRY(context_new(&c->request, c->peer, "self:cancel", DIALOG_IS_CALL));
     c->request->on_end = request_answered;
     c->request->on_end_arg = c;
     return context_send_actor_cancel(c->request, &c->nursery->asker);

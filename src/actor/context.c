@@ -1,6 +1,6 @@
 #include "actor/context.h"
 
-#include "actor/module.h"
+#include "actor/ask.h"
 #include "actor/relay.h"
 #include "actor/stream.h"
 #include "base/memory.h"
@@ -51,14 +51,14 @@ static yoke_error *add(struct yoke_context **out, struct yoke_context *ctx, stru
     return yoke_raise(&YOKE_NO_MEMORY, "a dialog with `%s`", name);
 }
 
-yoke_error *context_new(struct yoke_context **out, struct peer *peer, const char *name, bool is_call)
+yoke_error *context_new(struct yoke_context **out, struct peer *peer, const char *name, enum dialog_kind kind)
 {
     char cid[37];
     actor_dialog_id(peer->actor, cid);
     struct yoke_context *ctx = make(peer, cid, 36, name);
     if (ctx) {
         ctx->is_opener = true;
-        ctx->is_call = is_call;
+        ctx->kind = kind;
         ctx->state = DIALOG_STARTING;
     }
     return add(out, ctx, &peer->opened, name);
@@ -267,7 +267,7 @@ static yoke_error *encode_cancel_request(struct buffer *out, const struct yoke_c
 
 static yoke_error *send_cancel_request(struct yoke_context *ctx)
 {
-    YOKE_TRY(context_new(&ctx->cancel_request, ctx->peer, "self:_cancel_task", true));
+    YOKE_TRY(context_new(&ctx->cancel_request, ctx->peer, "self:_cancel_task", DIALOG_IS_CALL));
     struct buffer kwargs = BUFFER_EMPTY;
     yoke_error *e = encode_cancel_request(&kwargs, ctx);
     if (!e)
@@ -309,8 +309,7 @@ void context_request_cancel(struct yoke_context *ctx, const yoke_uid *asker)
     yoke_error_free(e);
 }
 
-/* Asks, and waits for the far task's end within the bound. */
-static void cancel_and_wait(struct yoke_context *ctx, const yoke_uid *asker)
+void context_cancel_and_wait(struct yoke_context *ctx, const yoke_uid *asker)
 {
     context_request_cancel(ctx, asker);
     wait_for_end_shielded(ctx, CONTEXT_CANCEL_BOUND);
@@ -363,7 +362,7 @@ yoke_error *yoke_context_cancel(yoke_context *ctx)
     }
     ctx->cancel_by_owner |= task == ctx->owner;
     context_enter(ctx);
-    cancel_and_wait(ctx, NULL);
+    context_cancel_and_wait(ctx, NULL);
     return context_leave(ctx, NULL);
 }
 
@@ -381,7 +380,7 @@ yoke_error *context_open_scope(struct yoke_context *ctx, const char *file, int l
 yoke_context *yoke_context_current(void)
 {
     const yoke_scope *s = scope_marked(NULL);
-    while (s && container_of(s, struct yoke_context, scope)->is_call)
+    while (s && container_of(s, struct yoke_context, scope)->kind != DIALOG_IS_CONTEXT)
         s = scope_marked(s);
     return s ? (yoke_context *)container_of(s, struct yoke_context, scope) : NULL;
 }
@@ -406,10 +405,9 @@ static yoke_error *wait_for_first(struct yoke_context *ctx)
     return buffer_size(&ctx->first) ? NULL : returned_unstarted(ctx);
 }
 
-static yoke_error *begin(struct yoke_context *ctx, struct text_view ns, const struct buffer *kwargs,
-                         void *started)
+static yoke_error *begin(struct ask *ask, struct yoke_context *ctx, void *started)
 {
-    yoke_error *e = context_send_start(ctx, ns, text_view(ctx->endpoint->name), kwargs, true);
+    yoke_error *e = ask_send(ask, ctx);
     if (e) {
         ctx->state = DIALOG_DONE; /* the far side knows nothing of it: there is no end to wait for */
         return e;
@@ -421,56 +419,24 @@ static yoke_error *begin(struct yoke_context *ctx, struct text_view ns, const st
                          "started", started);
 }
 
-static yoke_error *check_portal(const char *call, yoke_portal *portal)
-{
-    struct actor *a;
-    YOKE_TRY(actor_expect(call, &a));
-    return portal ? NULL : yoke_raise(&YOKE_USAGE, "%s: no portal", call);
-}
-
-/* Says on `e`, met before there was a context, where the caller stands. */
-static yoke_error *while_asked(yoke_error *e, const yoke_portal *portal, const char *endpoint,
-                               const char *file, int line)
-{
-    yoke_error_note(e, "while: `%s` was asked of actor `%s` [%s:%d]", endpoint ? endpoint : "",
-                    yoke_portal_peer(portal)->name, file, line);
-    return e;
-}
-
 yoke_error *yoke_context_open_at(const char *file, int line, yoke_portal *portal, yoke_context **out,
                                  const char *endpoint, const void *args, void *started,
                                  const yoke_context_options *options)
 {
-    *out = NULL;
-    YOKE_TRY(check_portal("yoke_context_open", portal));
-    struct text_view ns;
-    const yoke_endpoint *ep;
-    yoke_error *e = module_resolve(endpoint, &ns, &ep);
-    if (e)
-        return while_asked(e, portal, endpoint, file, line);
-    if (ep->type != YOKE_ENDPOINT_CONTEXT)
-        return yoke_raise_at(file, line, "", &YOKE_USAGE, "`%s` is a call: yoke_call is for those", endpoint);
-    struct buffer kwargs = BUFFER_EMPTY;
+    struct ask ask = {"yoke_context_open", file, line, portal, endpoint, args, .kind = DIALOG_IS_CONTEXT};
     struct yoke_context *ctx;
-    e = record_encode_args(&kwargs, ep->args, args);
-    if (!e)
-        e = context_new(&ctx, portal->peer, endpoint, false);
-    if (e) {
-        buffer_free(&kwargs);
-        return while_asked(e, portal, endpoint, file, line);
-    }
-    ctx->endpoint = ep;
-    ctx->file = file;
-    ctx->line = line;
+    *out = NULL;
+    yoke_error *e = ask_open(&ask, &ctx);
+    if (e)
+        return e;
     ctx->cancel_on_close = options && options->cancel_on_close;
     e = context_open_scope(ctx, file, line);
     if (e) {
-        buffer_free(&kwargs);
+        buffer_free(&ask.kwargs);
         context_free(ctx);
         return e;
     }
-    e = begin(ctx, ns, &kwargs, started);
-    buffer_free(&kwargs);
+    e = begin(&ask, ctx, started);
     if (!e) {
         *out = ctx;
         return NULL;
@@ -568,16 +534,14 @@ static bool is_of_remote(const yoke_error *leaf, void *arg)
            yoke_uid_equal(channel_error_peer(leaf), channel_error_peer(ctx->remote));
 }
 
-/* Says on `e` what was going on. */
-static yoke_error *while_open(const struct yoke_context *ctx, yoke_error *e)
+yoke_error *context_while_open(const struct yoke_context *ctx, yoke_error *e)
 {
     yoke_error_note(e, "while: `%s` was asked of actor `%s` [%s:%d]", ctx->name,
                     ctx->peer->channel->peer.name, ctx->file, ctx->line);
     return e;
 }
 
-/* What a close returns, from the body's error and how the far side ended. */
-static yoke_error *settle(struct yoke_context *ctx, yoke_error *e)
+yoke_error *context_settle(struct yoke_context *ctx, yoke_error *e)
 {
     if (!ctx->remote)
         return e;
@@ -593,11 +557,11 @@ static yoke_error *settle(struct yoke_context *ctx, yoke_error *e)
     bool was_met = taken != NULL;
     yoke_error_free(taken);
     if (was_met) /* the far side's own account says why */
-        return yoke_error_join(e, while_open(ctx, context_remote_error(ctx)));
+        return yoke_error_join(e, context_while_open(ctx, context_remote_error(ctx)));
     if (!e || yoke_error_is_cancelled(e)) {
         /* A real error is never masked by a cancellation. */
         yoke_error_free(e);
-        return while_open(ctx, context_remote_error(ctx));
+        return context_while_open(ctx, context_remote_error(ctx));
     }
     char *text = yoke_error_text(ctx->remote);
     yoke_error_note(e, "the far task `%s` failed too: %s", ctx->name,
@@ -632,7 +596,7 @@ static yoke_error *end_far_side(struct yoke_context *ctx, yoke_error *e)
     }
     ctx->cancel_called |= near_failed(ctx, e) || ctx->state != DIALOG_DONE;
     if (ctx->state != DIALOG_DONE)
-        cancel_and_wait(ctx, yoke_error_is_cancelled(e) ? context_asker(ctx->peer->actor) : NULL);
+        context_cancel_and_wait(ctx, yoke_error_is_cancelled(e) ? context_asker(ctx->peer->actor) : NULL);
     return e;
 }
 
@@ -651,7 +615,7 @@ yoke_error *yoke_context_close(yoke_context *ctx, yoke_error *e)
     if (!e && ctx->has_result && !ctx->result_refused) /* who has met it has been told */
         e = context_take_result(ctx, NULL);
     ctx->scope_open = false;
-    e = settle(ctx, yoke_scope_close(&ctx->scope, e));
+    e = context_settle(ctx, yoke_scope_close(&ctx->scope, e));
     context_end(ctx);
     return e;
 }
@@ -671,7 +635,7 @@ yoke_error *yoke_context_started(yoke_context *ctx, const void *value)
         return yoke_raise(
             &YOKE_USAGE,
             "yoke_context_started is for the endpoint, not for the side that opened the context");
-    if (ctx->is_call || ctx->state != DIALOG_SERVED)
+    if (ctx->kind != DIALOG_IS_CONTEXT || ctx->state != DIALOG_SERVED)
         return yoke_raise(&YOKE_USAGE, "yoke_context_started was called before in `%s`", ctx->name);
     struct buffer payload = BUFFER_EMPTY;
     yoke_error *e = record_encode_with(&payload, ctx->endpoint->started, value, "started", ctx->unchecked);

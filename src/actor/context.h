@@ -1,7 +1,8 @@
 /*
  * A dialog: a task on each side of a channel, linked by an id. A call is one whose only messages are the
- * start and the result; a context has a first value and a stream besides. One struct serves both sides; what
- * each message does in each state is the table in dialog.c; feeder.c does it.
+ * start and the result; a context has a first value and a stream besides; a one-way stream is nothing else.
+ * One struct serves both sides; what each message does in each state is the table in dialog.c; feeder.c does
+ * it.
  *
  * Who wakes whom. The peer's loop puts what came into the dialog and wakes the tasks that wait in it
  * (dialog_wake). The final message of the far side is kept apart from the queue of stream messages, and so is
@@ -36,14 +37,16 @@ struct yoke_stream {
     bool allow_overruns;
     bool stop_sent;
     bool keep_on_type_error;
-    bool ended; /* the peer's Stop, or the end of the dialog, was met by a receive */
+    bool ended;        /* the peer's Stop, or the end of the dialog, was met by a receive */
+    bool failure_told; /* of a one-way stream: a receive has returned how the far task failed */
 };
 
 struct yoke_context {
     struct peer *peer;
     struct table_node in_peer;
     char *cid;
-    bool is_opener, is_call;
+    bool is_opener;
+    enum dialog_kind kind;
     enum dialog_state state;
     const yoke_endpoint *endpoint;
     char *name;       /* "module:function" */
@@ -93,7 +96,7 @@ struct yoke_context {
 
 /* A dialog of the opening side, not yet started; in the peer's table. `name` is copied. */
 YOKE_MUST_USE yoke_error *context_new(struct yoke_context **ctx, struct peer *peer, const char *name,
-                                      bool is_call);
+                                      enum dialog_kind kind);
 /* One that the peer started under `cid`. */
 YOKE_MUST_USE yoke_error *context_new_served(struct yoke_context **ctx, struct peer *peer,
                                              struct text_view cid, const char *name);
@@ -115,6 +118,10 @@ void context_take_loss(struct yoke_context *ctx);
 void context_request_cancel(struct yoke_context *ctx, const yoke_uid *asker);
 /* Sends, as the start of the call `request`, that the peer's actor is to end, in the name of `asker`. */
 YOKE_MUST_USE yoke_error *context_send_actor_cancel(struct yoke_context *request, const yoke_uid *asker);
+/* The same, and waits for the far task's end, undisturbed, for CONTEXT_CANCEL_BOUND at most. */
+void context_cancel_and_wait(struct yoke_context *ctx, const yoke_uid *asker);
+/* What a close of the opening side returns, from its body's error and how the far side ended. */
+YOKE_MUST_USE yoke_error *context_settle(struct yoke_context *ctx, yoke_error *e);
 /* Someone asks for the task of a served dialog to end; `ack_cid` is answered then. */
 void context_cancel_served(struct yoke_context *ctx, const yoke_uid *canceller, struct text_view ack_cid);
 /* Parks the calling task till something of the dialog changed. Cancellable; it has looked. YOKE_CLOSED: the
@@ -130,6 +137,8 @@ YOKE_MUST_USE yoke_error *context_take_result(struct yoke_context *ctx, void *re
 void context_refuse(struct yoke_context *ctx, const yoke_error *e);
 /* The far side's error, for whoever is to be told of it: a copy. */
 yoke_error *context_remote_error(struct yoke_context *ctx);
+/* Says on `e` what was going on here. Returns `e`. */
+YOKE_MUST_USE yoke_error *context_while_open(const struct yoke_context *ctx, yoke_error *e);
 /* The error for both sides when the queue is full. */
 yoke_error *context_overrun(const struct yoke_context *ctx);
 /* Sets who cancelled it, as this side sees it. */

@@ -27,6 +27,10 @@
     {                                                                                                        \
         DIALOG_TAKE_RESULT, DIALOG_##s                                                                       \
     }
+#define END(s)                                                                                               \
+    {                                                                                                        \
+        DIALOG_TAKE_END, DIALOG_##s                                                                          \
+    }
 #define ERROR(s)                                                                                             \
     {                                                                                                        \
         DIALOG_TAKE_ERROR, DIALOG_##s                                                                        \
@@ -58,34 +62,46 @@
  *   SERVED x Yield, Stop                      the opener streams only after Started: what comes before is dropped
  *   DONE, ENDED x anything                    late: messages cross on the way
  */
-static const struct dialog_step contexts[DIALOG_STATES][DIALOG_EVENTS] = {
-    /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             lost */
-    [DIALOG_STARTING]    = {ACK(ACKED),        BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    LOSS(DONE)},
-    [DIALOG_ACKED]       = {BREAK(ACKED),      FIRST(OPEN),       BREAK(ACKED),       DROP(ACKED),        RESULT(DONE),       RESULT(DONE),       ERROR(DONE),        BREAK(ACKED),       LOSS(DONE)},
-    [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       QUEUE(OPEN),        QUEUE(OPEN),        RESULT(DONE),       BREAK(OPEN),        ERROR(DONE),        REFUSED(OPEN),      LOSS(DONE)},
-    [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
-    [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       CANCEL(SERVED)},
-    [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), QUEUE(SERVED_OPEN), QUEUE(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
-    [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
-};
-
-/* Calls: no first value, no stream. A cancel request is a call whose result is its CancelAck. */
-static const struct dialog_step calls[DIALOG_STATES][DIALOG_EVENTS] = {
-    /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             lost */
-    [DIALOG_STARTING]    = {ACK(ACKED),        BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    LOSS(DONE)},
-    [DIALOG_ACKED]       = {BREAK(ACKED),      BREAK(ACKED),      BREAK(ACKED),       BREAK(ACKED),       RESULT(DONE),       RESULT(DONE),       ERROR(DONE),        BREAK(ACKED),       LOSS(DONE)},
-    [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        LOSS(DONE)},
-    [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
-    [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       CANCEL(SERVED)},
-    [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
-    [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
+static const struct dialog_step tables[DIALOG_KINDS][DIALOG_STATES][DIALOG_EVENTS] = {
+    [DIALOG_IS_CONTEXT] = {
+        /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             lost */
+        [DIALOG_STARTING]    = {ACK(ACKED),        BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    LOSS(DONE)},
+        [DIALOG_ACKED]       = {BREAK(ACKED),      FIRST(OPEN),       BREAK(ACKED),       DROP(ACKED),        RESULT(DONE),       RESULT(DONE),       ERROR(DONE),        BREAK(ACKED),       LOSS(DONE)},
+        [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       QUEUE(OPEN),        QUEUE(OPEN),        RESULT(DONE),       BREAK(OPEN),        ERROR(DONE),        REFUSED(OPEN),      LOSS(DONE)},
+        [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
+        [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       CANCEL(SERVED)},
+        [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), QUEUE(SERVED_OPEN), QUEUE(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
+        [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
+    },
+    /* No first value, no stream. A cancel request is a call whose result is its CancelAck. */
+    [DIALOG_IS_CALL] = {
+        /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             lost */
+        [DIALOG_STARTING]    = {ACK(ACKED),        BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    LOSS(DONE)},
+        [DIALOG_ACKED]       = {BREAK(ACKED),      BREAK(ACKED),      BREAK(ACKED),       BREAK(ACKED),       RESULT(DONE),       RESULT(DONE),       ERROR(DONE),        BREAK(ACKED),       LOSS(DONE)},
+        [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        LOSS(DONE)},
+        [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
+        [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       CANCEL(SERVED)},
+        [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
+        [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
+    },
+    /* No first value, no result: values, and a Stop. */
+    [DIALOG_IS_ONE_WAY] = {
+        /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             lost */
+        [DIALOG_STARTING]    = {ACK(OPEN),         BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    LOSS(DONE)},
+        [DIALOG_ACKED]       = {BREAK(ACKED),      BREAK(ACKED),      BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       LOSS(DONE)},
+        [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       QUEUE(OPEN),        END(DONE),          BREAK(OPEN),        BREAK(OPEN),        ERROR(DONE),        BREAK(OPEN),        LOSS(DONE)},
+        [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
+        [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       CANCEL(SERVED)},
+        [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
+        [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
+    },
 };
 
 /* clang-format on */
 
-struct dialog_step dialog_step(enum dialog_state state, enum dialog_event event, bool is_call)
+struct dialog_step dialog_step(enum dialog_kind kind, enum dialog_state state, enum dialog_event event)
 {
-    return is_call ? calls[state][event] : contexts[state][event];
+    return tables[kind][state][event];
 }
 
 /* Only who did not take a message names its sender; an error that came to us over others is boxed. */

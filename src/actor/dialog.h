@@ -4,16 +4,26 @@
  *
  *   opener's side          STARTING -> ACKED -> OPEN -> DONE       (a call: STARTING -> ACKED -> DONE)
  *   endpoint's side        SERVED -> SERVED_OPEN -> ENDED          (a call: SERVED -> ENDED)
+ *
+ * A one-way stream has no first value and no result: STARTING -> OPEN -> DONE, where the Stop is the last
+ * message, and SERVED -> ENDED.
  */
 #ifndef ACTOR_DIALOG_H
 #define ACTOR_DIALOG_H
 
 #include "msg/wire.h"
 
+enum dialog_kind {
+    DIALOG_IS_CONTEXT,
+    DIALOG_IS_CALL, /* a cancel request is one, whose result is its CancelAck */
+    DIALOG_IS_ONE_WAY,
+    DIALOG_KINDS
+};
+
 enum dialog_state {
     DIALOG_STARTING,    /* Start was sent */
     DIALOG_ACKED,       /* StartAck came */
-    DIALOG_OPEN,        /* Started came */
+    DIALOG_OPEN,        /* Started came; of a one-way stream: StartAck */
     DIALOG_DONE,        /* the last message came, or the channel is gone */
     DIALOG_SERVED,      /* the task runs */
     DIALOG_SERVED_OPEN, /* it has said started */
@@ -40,6 +50,7 @@ enum dialog_action {
     DIALOG_TAKE_FIRST,  /* the first value: open returns */
     DIALOG_QUEUE,       /* for the stream */
     DIALOG_TAKE_RESULT, /* the last message: a value */
+    DIALOG_TAKE_END,    /* the last message: the Stop of a one-way stream */
     DIALOG_TAKE_ERROR,  /* the last message: an error */
     DIALOG_TAKE_LOSS,   /* the channel's end is the dialog's */
     DIALOG_FAIL_TASK,   /* an error sent to a task of ours: it fails with it */
@@ -53,7 +64,7 @@ struct dialog_step {
     enum dialog_state next;
 };
 
-struct dialog_step dialog_step(enum dialog_state state, enum dialog_event event, bool is_call);
+struct dialog_step dialog_step(enum dialog_kind kind, enum dialog_state state, enum dialog_event event);
 /* The event of a message; false for types that belong to no dialog. */
 bool dialog_event_of(const struct msg *m, enum dialog_event *event);
 const char *dialog_state_name(enum dialog_state state);

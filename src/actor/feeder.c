@@ -145,6 +145,8 @@ static void act(struct yoke_context *ctx, enum dialog_action action, const struc
                  m ? msg_type_name(m->type) : "loss", peer->channel->peer.name, ctx->name);
         break;
     case DIALOG_NOTE_ACK:
+        if (ctx->kind == DIALOG_IS_ONE_WAY) /* open waits for nothing else; the others for more */
+            context_wake(ctx);
         break;
     case DIALOG_TAKE_FIRST:
         keep_payload(ctx, &ctx->first, m);
@@ -157,6 +159,9 @@ static void act(struct yoke_context *ctx, enum dialog_action action, const struc
     case DIALOG_TAKE_RESULT:
         keep_payload(ctx, &ctx->result, m);
         ctx->has_result = true;
+        ended(ctx);
+        break;
+    case DIALOG_TAKE_END:
         ended(ctx);
         break;
     case DIALOG_TAKE_ERROR:
@@ -186,14 +191,14 @@ void context_take(struct yoke_context *ctx, const struct msg *m)
     enum dialog_event event;
     if (!dialog_event_of(m, &event))
         return;
-    struct dialog_step step = dialog_step(ctx->state, event, ctx->is_call);
+    struct dialog_step step = dialog_step(ctx->kind, ctx->state, event);
     ctx->state = step.next;
     act(ctx, step.action, m);
 }
 
 void context_take_loss(struct yoke_context *ctx)
 {
-    struct dialog_step step = dialog_step(ctx->state, DIALOG_LOST, ctx->is_call);
+    struct dialog_step step = dialog_step(ctx->kind, ctx->state, DIALOG_LOST);
     ctx->state = step.next;
     if (step.action != DIALOG_DROP)
         act(ctx, step.action, NULL);

@@ -101,7 +101,7 @@ static yoke_error *prepare(struct request *r, const char *endpoint, const void *
                                                             "`%s` can't be a main task", endpoint);
     if (r->found->type != YOKE_ENDPOINT_CALL)
         return yoke_raise_at(r->file, r->line, "", &YOKE_USAGE,
-                             "`%s` is a context: the main task of an actor is a call", endpoint);
+                             "`%s` is no call: the main task of an actor is one", endpoint);
     return record_encode_args(&r->kwargs, r->found->args, args);
 }
 
@@ -111,7 +111,7 @@ static yoke_error *begin(struct child *c, const struct request *r, void *result)
     if (!task)
         return yoke_raise(&YOKE_NO_MEMORY, "the main task of actor `%s`", c->uid.name);
     *task = (struct main_task){.child = c, .result = result};
-    yoke_error *e = context_new(&task->dialog, c->peer, r->endpoint, true);
+    yoke_error *e = context_new(&task->dialog, c->peer, r->endpoint, DIALOG_IS_CALL);
     if (e) {
         memory_free(task);
         return e;

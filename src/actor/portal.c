@@ -48,7 +48,7 @@ yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t bound, bool *a
     if (peer->child)
         peer->child->asked = true;
     struct yoke_context *request;
-    YOKE_TRY(context_new(&request, peer, "self:cancel", true));
+    YOKE_TRY(context_new(&request, peer, "self:cancel", DIALOG_IS_CALL));
     yoke_error *e = context_send_actor_cancel(request, &a->uid);
     bool answered = !e && acknowledged_within(request, bound ? bound : YOKE_MS(500));
     if (acknowledged)

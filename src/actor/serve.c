@@ -38,8 +38,13 @@ static void post_cancelled(struct yoke_context *ctx)
 {
     struct actor *a = ctx->peer->actor;
     /* Python callers of plain calls expect no message: theirs ends with the acknowledgement alone. */
-    if (ctx->is_call && !ctx->peer->channel->peer_is_yoke)
+    if (ctx->kind == DIALOG_IS_CALL && !ctx->peer->channel->peer_is_yoke)
         return;
+    /* Who left a one-way stream early expects its end, and no error. */
+    if (ctx->kind == DIALOG_IS_ONE_WAY && !list_empty(&ctx->pending_acks)) {
+        stream_say_stop(ctx);
+        return;
+    }
     const yoke_uid *canceller = ctx->has_canceller ? &ctx->canceller : &a->uid;
     yoke_error *e =
         relay_cancelled(&a->uid, canceller, "`%s` was cancelled by actor `%s`", ctx->name, canceller->name);
@@ -49,7 +54,11 @@ static void post_cancelled(struct yoke_context *ctx)
 
 static yoke_error *post_result(struct yoke_context *ctx, const void *result)
 {
-    if (!ctx->is_call && ctx->state == DIALOG_SERVED)
+    if (ctx->kind == DIALOG_IS_ONE_WAY) {
+        stream_say_stop(ctx);
+        return NULL;
+    }
+    if (ctx->kind == DIALOG_IS_CONTEXT && ctx->state == DIALOG_SERVED)
         return yoke_raise(&YOKE_USAGE, "`%s` returned without calling yoke_context_started", ctx->name);
     struct buffer payload = BUFFER_EMPTY;
     yoke_error *e = record_encode_with(&payload, ctx->endpoint->result, result, "result", ctx->unchecked);
@@ -74,7 +83,8 @@ static void finish(struct yoke_context *ctx, yoke_error *e, const void *result)
     }
     if (!e && ctx->remote)
         e = context_remote_error(ctx);
-    stream_say_stop(ctx);
+    if (ctx->kind == DIALOG_IS_CONTEXT)
+        stream_say_stop(ctx);
     if (!e && !was_cancelled)
         e = post_result(ctx, result);
     if (e && peer->lost)
@@ -96,7 +106,15 @@ static void finish(struct yoke_context *ctx, yoke_error *e, const void *result)
 static yoke_error *run_endpoint(struct yoke_context *ctx, void *result)
 {
     const yoke_endpoint *ep = ctx->endpoint;
-    return ctx->is_call ? ep->call(ctx->args, result) : ep->context(ctx, ctx->args, result);
+    switch (ep->type) {
+    case YOKE_ENDPOINT_CALL:
+        return ep->call(ctx->args, result);
+    case YOKE_ENDPOINT_CONTEXT:
+        return ep->context(ctx, ctx->args, result);
+    case YOKE_ENDPOINT_STREAM:
+        break;
+    }
+    return ep->stream(&ctx->stream, ctx->args);
 }
 
 static yoke_error *run_scoped(struct yoke_context *ctx, void *result)
@@ -133,6 +151,15 @@ struct peer *serve_asker(void)
 
 /* ---- the beginning of one ---- */
 
+static const struct {
+    enum dialog_kind kind;
+    enum msg_functype functype;
+} types[] = {
+    [YOKE_ENDPOINT_CALL] = {DIALOG_IS_CALL, MSG_FUNC_ASYNCFUNC},
+    [YOKE_ENDPOINT_CONTEXT] = {DIALOG_IS_CONTEXT, MSG_FUNC_CONTEXT},
+    [YOKE_ENDPOINT_STREAM] = {DIALOG_IS_ONE_WAY, MSG_FUNC_ASYNCGEN},
+};
+
 static yoke_error *prepare(struct peer *peer, const struct msg *m, const yoke_endpoint *ep,
                            struct yoke_context **out)
 {
@@ -142,7 +169,8 @@ static yoke_error *prepare(struct peer *peer, const struct msg *m, const yoke_en
     YOKE_TRY(context_new_served(out, peer, m->cid, name));
     struct yoke_context *ctx = *out;
     ctx->endpoint = ep;
-    ctx->is_call = ep->type == YOKE_ENDPOINT_CALL;
+    ctx->kind = types[ep->type].kind;
+    ctx->stream.opened = ctx->kind == DIALOG_IS_ONE_WAY;
     ctx->args = memory_calloc(1, ep->args->size);
     if (!ctx->args)
         return yoke_raise(&YOKE_NO_MEMORY, "the arguments of `%s`", ctx->name);
@@ -170,7 +198,7 @@ static void serve_endpoint(struct peer *peer, const struct msg *m)
         return;
     }
     actor_serves(a);
-    post_ack(peer, m->cid, ctx->is_call ? MSG_FUNC_ASYNCFUNC : MSG_FUNC_CONTEXT);
+    post_ack(peer, m->cid, types[ep->type].functype);
 }
 
 /* ---- the runtime's own calls ---- */

@@ -50,7 +50,7 @@ yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stream, const yoke
         return yoke_raise(&YOKE_CLOSED, "the stream of `%s` was closed: a context has one", ctx->name);
     if (ctx->stream.opened)
         return yoke_raise(&YOKE_USAGE, "the stream of `%s` was opened before: a context has one", ctx->name);
-    if (ctx->is_call || (!ctx->is_opener && ctx->state != DIALOG_SERVED_OPEN))
+    if (!ctx->is_opener && ctx->state != DIALOG_SERVED_OPEN)
         return yoke_raise(&YOKE_USAGE, "a stream in `%s` comes after yoke_context_started", ctx->name);
     if (ctx->cancel_called)
         return yoke_raise(&YOKE_USAGE, "`%s` was cancelled: no stream can be opened in it any more",
@@ -77,6 +77,9 @@ static const yoke_record *received_record(const struct yoke_context *ctx)
 /* Why nothing can be sent, or NULL. */
 static yoke_error *send_refused(struct yoke_context *ctx)
 {
+    if (ctx->kind == DIALOG_IS_ONE_WAY && ctx->is_opener)
+        return yoke_raise(&YOKE_USAGE, "`%s` is a one-way stream: it is sent by the endpoint alone",
+                          ctx->name);
     if (ctx->remote)
         return context_remote_error(ctx);
     if (ctx->stream.closed)
@@ -125,14 +128,30 @@ static yoke_error *take_item(struct yoke_context *ctx, void *item)
     return e;
 }
 
+/* How the far side failed. In a context that comes before all else; a one-way stream is nothing but its
+ * values, and those that were sent before come first. */
+static yoke_error *failure(struct yoke_context *ctx)
+{
+    if (!ctx->remote)
+        return NULL;
+    if (ctx->kind == DIALOG_IS_CONTEXT)
+        return context_remote_error(ctx);
+    if (!list_empty(&ctx->inbox))
+        return NULL;
+    ctx->stream.failure_told = true;
+    return context_while_open(ctx, context_remote_error(ctx));
+}
+
 static yoke_error *receive_item(struct yoke_context *ctx, yoke_task *task, void *item)
 {
     bool looked = false;
+    if (ctx->kind == DIALOG_IS_ONE_WAY && !ctx->is_opener)
+        return yoke_raise(&YOKE_USAGE, "`%s` is a one-way stream: nothing comes in to its endpoint",
+                          ctx->name);
     for (;;) {
         if (ctx->stream.closed)
             return yoke_raise(&YOKE_CLOSED, "the stream of `%s` was closed on this side", ctx->name);
-        if (ctx->remote)
-            return context_remote_error(ctx);
+        YOKE_TRY(failure(ctx));
         if (task_has_news(task))
             return task_news(task);
         if (!looked) {
@@ -176,11 +195,23 @@ void stream_say_stop(struct yoke_context *ctx)
     peer_post(ctx->peer, &m);
 }
 
+static yoke_error *close_one_way(struct yoke_context *ctx, yoke_error *e)
+{
+    if (!task_here())
+        return yoke_error_join(e, task_outside("yoke_stream_close"));
+    if (ctx->is_opener)
+        return stream_close_one_way(ctx, e);
+    return yoke_error_join(
+        e, yoke_raise(&YOKE_USAGE, "the stream of `%s` is closed by the end of its endpoint", ctx->name));
+}
+
 yoke_error *yoke_stream_close(yoke_stream *stream, yoke_error *e)
 {
     if (!stream)
         return e;
     struct yoke_context *ctx = context_of(stream);
+    if (ctx->kind == DIALOG_IS_ONE_WAY)
+        return close_one_way(ctx, e);
     stream_say_stop(ctx);
     ctx->stream.closed = true;
     context_wake(ctx); /* other tasks that wait in a receive */

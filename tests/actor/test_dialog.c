@@ -16,49 +16,51 @@ static bool is_served(unsigned state)
     return state == DIALOG_SERVED || state == DIALOG_SERVED_OPEN || state == DIALOG_ENDED;
 }
 
-static void show_pair(unsigned state, unsigned event, bool is_call)
+static void show_pair(unsigned state, unsigned event, enum dialog_kind kind)
 {
     print_error("# in state `%s`, event %u, %s\n", dialog_state_name((enum dialog_state)state), event,
-                is_call ? "a call" : "a context");
+                (const char *[]){"a context", "a call", "a one-way stream"}[kind]);
 }
 
 /* Fails with the pair shown if check is false for it. */
-static void walk(bool (*check)(unsigned state, unsigned event, bool is_call, struct dialog_step step))
+static void walk(bool (*check)(unsigned state, unsigned event, enum dialog_kind kind,
+                               struct dialog_step step))
 {
-    for (unsigned is_call = 0; is_call < 2; is_call++)
+    for (unsigned kind = 0; kind < DIALOG_KINDS; kind++)
         for (unsigned state = 0; state < DIALOG_STATES; state++)
             for (unsigned event = 0; event < DIALOG_EVENTS; event++) {
                 struct dialog_step step =
-                    dialog_step((enum dialog_state)state, (enum dialog_event)event, is_call);
-                if (check(state, event, is_call, step))
+                    dialog_step((enum dialog_kind)kind, (enum dialog_state)state, (enum dialog_event)event);
+                if (check(state, event, (enum dialog_kind)kind, step))
                     continue;
-                show_pair(state, event, is_call);
+                show_pair(state, event, (enum dialog_kind)kind);
                 fail();
             }
 }
 
-static bool stays_in_range(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+static bool stays_in_range(unsigned state, unsigned event, enum dialog_kind kind, struct dialog_step s)
 {
     return (unsigned)s.next < DIALOG_STATES && (unsigned)s.action <= DIALOG_BREAK;
 }
 
-static bool final_absorbs(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+static bool final_absorbs(unsigned state, unsigned event, enum dialog_kind kind, struct dialog_step s)
 {
     return !is_final(state) || (s.action == DIALOG_DROP && (unsigned)s.next == state);
 }
 
-static bool sides_are_kept(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+static bool sides_are_kept(unsigned state, unsigned event, enum dialog_kind kind, struct dialog_step s)
 {
     return is_served(state) == is_served(s.next);
 }
 
 /* An action of the one side never happens on the other. */
-static bool actions_fit_the_side(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+static bool actions_fit_the_side(unsigned state, unsigned event, enum dialog_kind kind, struct dialog_step s)
 {
     switch (s.action) {
     case DIALOG_NOTE_ACK:
     case DIALOG_TAKE_FIRST:
     case DIALOG_TAKE_RESULT:
+    case DIALOG_TAKE_END:
     case DIALOG_TAKE_ERROR:
     case DIALOG_TAKE_LOSS:
     case DIALOG_FAIL_BODY:
@@ -74,18 +76,20 @@ static bool actions_fit_the_side(unsigned state, unsigned event, bool is_call, s
     return true;
 }
 
-/* What takes an end leads to DONE, and nothing else does. */
-static bool ends_are_ends(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+static bool takes_end(struct dialog_step s)
 {
-    bool takes_end =
-        s.action == DIALOG_TAKE_RESULT || s.action == DIALOG_TAKE_ERROR || s.action == DIALOG_TAKE_LOSS;
-    if (state == DIALOG_DONE)
-        return true;
-    return takes_end == (s.next == DIALOG_DONE);
+    return s.action == DIALOG_TAKE_RESULT || s.action == DIALOG_TAKE_END || s.action == DIALOG_TAKE_ERROR ||
+           s.action == DIALOG_TAKE_LOSS;
+}
+
+/* What takes an end leads to DONE, and nothing else does. */
+static bool ends_are_ends(unsigned state, unsigned event, enum dialog_kind kind, struct dialog_step s)
+{
+    return state == DIALOG_DONE || takes_end(s) == (s.next == DIALOG_DONE);
 }
 
 /* The channel's end is told to each dialog that lives, once. */
-static bool loss_is_told(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+static bool loss_is_told(unsigned state, unsigned event, enum dialog_kind kind, struct dialog_step s)
 {
     if (event != DIALOG_LOST || is_final(state))
         return s.action != DIALOG_TAKE_LOSS && s.action != DIALOG_CANCEL_TASK;
@@ -93,25 +97,33 @@ static bool loss_is_told(unsigned state, unsigned event, bool is_call, struct di
                             : s.action == DIALOG_TAKE_LOSS && s.next == DIALOG_DONE;
 }
 
-/* An Error ends the opener's side, and fails a served task; a call that is open does not exist. */
-static bool errors_are_told(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+/* A call is never open, and a one-way stream is so when it is accepted. */
+static bool is_never(unsigned state, enum dialog_kind kind)
 {
-    if (event != DIALOG_ERROR || is_final(state) || (is_call && state == DIALOG_OPEN))
+    return (kind == DIALOG_IS_CALL && state == DIALOG_OPEN) ||
+           (kind == DIALOG_IS_ONE_WAY && state == DIALOG_ACKED);
+}
+
+/* An Error ends the opener's side, and fails a served task. */
+static bool errors_are_told(unsigned state, unsigned event, enum dialog_kind kind, struct dialog_step s)
+{
+    if (event != DIALOG_ERROR || is_final(state) || is_never(state, kind))
         return true;
     return is_served(state) ? s.action == DIALOG_FAIL_TASK
                             : s.action == DIALOG_TAKE_ERROR && s.next == DIALOG_DONE;
 }
 
 /* A refusal ends nothing: the far task lives. */
-static bool refusals_end_nothing(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+static bool refusals_end_nothing(unsigned state, unsigned event, enum dialog_kind kind, struct dialog_step s)
 {
     if (event != DIALOG_REFUSED)
         return s.action != DIALOG_FAIL_BODY;
-    return (unsigned)s.next == state && (s.action == DIALOG_FAIL_BODY) == (state == DIALOG_OPEN && !is_call);
+    return (unsigned)s.next == state &&
+           (s.action == DIALOG_FAIL_BODY) == (state == DIALOG_OPEN && kind == DIALOG_IS_CONTEXT);
 }
 
 /* Where the channel breaks the state stays: the loss that follows ends the dialog. */
-static bool a_break_leaves_the_end_to_the_loss(unsigned state, unsigned event, bool is_call,
+static bool a_break_leaves_the_end_to_the_loss(unsigned state, unsigned event, enum dialog_kind kind,
                                                struct dialog_step s)
 {
     return s.action != DIALOG_BREAK ||
@@ -119,22 +131,29 @@ static bool a_break_leaves_the_end_to_the_loss(unsigned state, unsigned event, b
 }
 
 /* A peer that opened a dialog is never cut off for a message in it: Python's say some that mean nothing. */
-static bool only_streams_are_queued(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+static bool only_streams_are_queued(unsigned state, unsigned event, enum dialog_kind kind,
+                                    struct dialog_step s)
 {
-    bool streams = (event == DIALOG_YIELD || event == DIALOG_STOP) && !is_call &&
+    bool context = kind == DIALOG_IS_CONTEXT && (event == DIALOG_YIELD || event == DIALOG_STOP) &&
                    (state == DIALOG_OPEN || state == DIALOG_SERVED_OPEN);
-    return (s.action == DIALOG_QUEUE) == streams;
+    bool one_way = kind == DIALOG_IS_ONE_WAY && event == DIALOG_YIELD && state == DIALOG_OPEN;
+    return (s.action == DIALOG_QUEUE) == (context || one_way);
 }
 
 /* A state is entered only by the message that it is named for; served ones change by what we send alone. */
-static bool states_are_entered_in_order(unsigned state, unsigned event, bool is_call, struct dialog_step s)
+static bool states_are_entered_in_order(unsigned state, unsigned event, enum dialog_kind kind,
+                                        struct dialog_step s)
 {
     if ((unsigned)s.next == state || s.next == DIALOG_DONE)
         return true;
     if (s.next == DIALOG_ACKED)
-        return state == DIALOG_STARTING && event == DIALOG_START_ACK && s.action == DIALOG_NOTE_ACK;
-    return s.next == DIALOG_OPEN && !is_call && state == DIALOG_ACKED && event == DIALOG_STARTED &&
-           s.action == DIALOG_TAKE_FIRST;
+        return kind != DIALOG_IS_ONE_WAY && state == DIALOG_STARTING && event == DIALOG_START_ACK &&
+               s.action == DIALOG_NOTE_ACK;
+    if (kind == DIALOG_IS_ONE_WAY)
+        return s.next == DIALOG_OPEN && state == DIALOG_STARTING && event == DIALOG_START_ACK &&
+               s.action == DIALOG_NOTE_ACK;
+    return s.next == DIALOG_OPEN && kind == DIALOG_IS_CONTEXT && state == DIALOG_ACKED &&
+           event == DIALOG_STARTED && s.action == DIALOG_TAKE_FIRST;
 }
 
 static void test_every_pair(void **state)
@@ -161,57 +180,68 @@ static void test_every_short_dialog_ends_once(void **state)
     for (unsigned i = 0; i < LENGTH; i++)
         total *= DIALOG_EVENTS;
     for (unsigned way = 0; way < total; way++)
-        for (unsigned begin = 0; begin < 6; begin++) {
-            enum dialog_state at = (enum dialog_state)starts[begin / 2];
+        for (unsigned begin = 0; begin < 3 * DIALOG_KINDS; begin++) {
+            enum dialog_state at = (enum dialog_state)starts[begin / DIALOG_KINDS];
             unsigned ends = 0;
             for (unsigned i = 0, rest = way; i <= LENGTH; i++, rest /= DIALOG_EVENTS) {
                 unsigned event = i < LENGTH ? rest % DIALOG_EVENTS : DIALOG_LOST;
-                struct dialog_step s = dialog_step(at, (enum dialog_event)event, begin % 2);
-                ends += s.action == DIALOG_TAKE_RESULT || s.action == DIALOG_TAKE_ERROR ||
-                        s.action == DIALOG_TAKE_LOSS;
+                struct dialog_step s =
+                    dialog_step((enum dialog_kind)(begin % DIALOG_KINDS), at, (enum dialog_event)event);
+                ends += takes_end(s);
                 at = s.next;
             }
-            if (is_served(starts[begin / 2]))
+            if (is_served(starts[begin / DIALOG_KINDS]))
                 assert_int_equal(ends, 0);
             else
                 assert_true(ends == 1 && at == DIALOG_DONE);
         }
 }
 
-static void expect_step(enum dialog_state state, enum dialog_event event, bool is_call,
+static void expect_step(enum dialog_state state, enum dialog_event event, enum dialog_kind kind,
                         enum dialog_action action, enum dialog_state next)
 {
-    struct dialog_step s = dialog_step(state, event, is_call);
+    struct dialog_step s = dialog_step(kind, state, event);
     if (s.action == action && s.next == next)
         return;
-    show_pair(state, event, is_call);
+    show_pair(state, event, kind);
     fail();
 }
 
 static void test_a_call(void **state)
 {
-    expect_step(DIALOG_STARTING, DIALOG_START_ACK, true, DIALOG_NOTE_ACK, DIALOG_ACKED);
-    expect_step(DIALOG_ACKED, DIALOG_RETURN, true, DIALOG_TAKE_RESULT, DIALOG_DONE);
-    expect_step(DIALOG_ACKED, DIALOG_CANCEL_ACK, true, DIALOG_TAKE_RESULT, DIALOG_DONE);
-    expect_step(DIALOG_STARTING, DIALOG_ERROR, true, DIALOG_TAKE_ERROR, DIALOG_DONE);
-    expect_step(DIALOG_STARTING, DIALOG_RETURN, true, DIALOG_BREAK, DIALOG_STARTING);
-    expect_step(DIALOG_ACKED, DIALOG_YIELD, true, DIALOG_BREAK, DIALOG_ACKED);
-    expect_step(DIALOG_SERVED, DIALOG_LOST, true, DIALOG_CANCEL_TASK, DIALOG_SERVED);
+    expect_step(DIALOG_STARTING, DIALOG_START_ACK, DIALOG_IS_CALL, DIALOG_NOTE_ACK, DIALOG_ACKED);
+    expect_step(DIALOG_ACKED, DIALOG_RETURN, DIALOG_IS_CALL, DIALOG_TAKE_RESULT, DIALOG_DONE);
+    expect_step(DIALOG_ACKED, DIALOG_CANCEL_ACK, DIALOG_IS_CALL, DIALOG_TAKE_RESULT, DIALOG_DONE);
+    expect_step(DIALOG_STARTING, DIALOG_ERROR, DIALOG_IS_CALL, DIALOG_TAKE_ERROR, DIALOG_DONE);
+    expect_step(DIALOG_STARTING, DIALOG_RETURN, DIALOG_IS_CALL, DIALOG_BREAK, DIALOG_STARTING);
+    expect_step(DIALOG_ACKED, DIALOG_YIELD, DIALOG_IS_CALL, DIALOG_BREAK, DIALOG_ACKED);
+    expect_step(DIALOG_SERVED, DIALOG_LOST, DIALOG_IS_CALL, DIALOG_CANCEL_TASK, DIALOG_SERVED);
 }
 
 static void test_a_context(void **state)
 {
-    expect_step(DIALOG_STARTING, DIALOG_START_ACK, false, DIALOG_NOTE_ACK, DIALOG_ACKED);
-    expect_step(DIALOG_ACKED, DIALOG_STARTED, false, DIALOG_TAKE_FIRST, DIALOG_OPEN);
-    expect_step(DIALOG_OPEN, DIALOG_YIELD, false, DIALOG_QUEUE, DIALOG_OPEN);
-    expect_step(DIALOG_OPEN, DIALOG_STOP, false, DIALOG_QUEUE, DIALOG_OPEN);
-    expect_step(DIALOG_OPEN, DIALOG_RETURN, false, DIALOG_TAKE_RESULT, DIALOG_DONE);
-    expect_step(DIALOG_OPEN, DIALOG_STARTED, false, DIALOG_BREAK, DIALOG_OPEN);
-    expect_step(DIALOG_ACKED, DIALOG_RETURN, false, DIALOG_TAKE_RESULT, DIALOG_DONE);
-    expect_step(DIALOG_SERVED, DIALOG_YIELD, false, DIALOG_DROP, DIALOG_SERVED);
-    expect_step(DIALOG_SERVED_OPEN, DIALOG_YIELD, false, DIALOG_QUEUE, DIALOG_SERVED_OPEN);
-    expect_step(DIALOG_SERVED_OPEN, DIALOG_RETURN, false, DIALOG_DROP, DIALOG_SERVED_OPEN);
-    expect_step(DIALOG_SERVED_OPEN, DIALOG_ERROR, false, DIALOG_FAIL_TASK, DIALOG_SERVED_OPEN);
+    expect_step(DIALOG_STARTING, DIALOG_START_ACK, DIALOG_IS_CONTEXT, DIALOG_NOTE_ACK, DIALOG_ACKED);
+    expect_step(DIALOG_ACKED, DIALOG_STARTED, DIALOG_IS_CONTEXT, DIALOG_TAKE_FIRST, DIALOG_OPEN);
+    expect_step(DIALOG_OPEN, DIALOG_YIELD, DIALOG_IS_CONTEXT, DIALOG_QUEUE, DIALOG_OPEN);
+    expect_step(DIALOG_OPEN, DIALOG_STOP, DIALOG_IS_CONTEXT, DIALOG_QUEUE, DIALOG_OPEN);
+    expect_step(DIALOG_OPEN, DIALOG_RETURN, DIALOG_IS_CONTEXT, DIALOG_TAKE_RESULT, DIALOG_DONE);
+    expect_step(DIALOG_OPEN, DIALOG_STARTED, DIALOG_IS_CONTEXT, DIALOG_BREAK, DIALOG_OPEN);
+    expect_step(DIALOG_ACKED, DIALOG_RETURN, DIALOG_IS_CONTEXT, DIALOG_TAKE_RESULT, DIALOG_DONE);
+    expect_step(DIALOG_SERVED, DIALOG_YIELD, DIALOG_IS_CONTEXT, DIALOG_DROP, DIALOG_SERVED);
+    expect_step(DIALOG_SERVED_OPEN, DIALOG_YIELD, DIALOG_IS_CONTEXT, DIALOG_QUEUE, DIALOG_SERVED_OPEN);
+    expect_step(DIALOG_SERVED_OPEN, DIALOG_RETURN, DIALOG_IS_CONTEXT, DIALOG_DROP, DIALOG_SERVED_OPEN);
+    expect_step(DIALOG_SERVED_OPEN, DIALOG_ERROR, DIALOG_IS_CONTEXT, DIALOG_FAIL_TASK, DIALOG_SERVED_OPEN);
+}
+
+static void test_a_one_way_stream(void **state)
+{
+    expect_step(DIALOG_STARTING, DIALOG_START_ACK, DIALOG_IS_ONE_WAY, DIALOG_NOTE_ACK, DIALOG_OPEN);
+    expect_step(DIALOG_STARTING, DIALOG_ERROR, DIALOG_IS_ONE_WAY, DIALOG_TAKE_ERROR, DIALOG_DONE);
+    expect_step(DIALOG_OPEN, DIALOG_YIELD, DIALOG_IS_ONE_WAY, DIALOG_QUEUE, DIALOG_OPEN);
+    expect_step(DIALOG_OPEN, DIALOG_STOP, DIALOG_IS_ONE_WAY, DIALOG_TAKE_END, DIALOG_DONE);
+    expect_step(DIALOG_OPEN, DIALOG_RETURN, DIALOG_IS_ONE_WAY, DIALOG_BREAK, DIALOG_OPEN);
+    expect_step(DIALOG_SERVED, DIALOG_STOP, DIALOG_IS_ONE_WAY, DIALOG_DROP, DIALOG_SERVED);
+    expect_step(DIALOG_SERVED, DIALOG_REFUSED, DIALOG_IS_ONE_WAY, DIALOG_FAIL_TASK, DIALOG_SERVED);
 }
 
 static void test_messages_and_events(void **state)
@@ -245,4 +275,4 @@ static void test_messages_and_events(void **state)
 }
 
 HARNESS_MAIN(TEST(test_every_pair), TEST(test_every_short_dialog_ends_once), TEST(test_a_call),
-             TEST(test_a_context), TEST(test_messages_and_events))
+             TEST(test_a_context), TEST(test_a_one_way_stream), TEST(test_messages_and_events))

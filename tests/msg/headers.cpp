@@ -55,6 +55,20 @@ static bool page_comes_back()
     return fine;
 }
 
+static yoke_error *linked(yoke_context *ctx, const tally *args, word_count *result)
+{
+    result->count = args->words.count;
+    return yoke_context_started(ctx, nullptr);
+}
+
+static yoke_error *each(yoke_stream *stream, const tally *args)
+{
+    return yoke_send(stream, &args->words.items[0]);
+}
+
+YOKE_MODULE(ends, YOKE_CALL(total, tally, u64), YOKE_CONTEXT(linked, tally, none, word_count),
+            YOKE_STREAM(each, tally, word_count))
+
 int main()
 {
     if (!page_comes_back())

@@ -245,7 +245,7 @@ static yoke_error *call_raw(yoke_portal *portal, const char *ns, const char *fun
                             const void *args)
 {
     struct yoke_context *ctx;
-    YOKE_TRY(context_new(&ctx, portal->peer, func, true));
+    YOKE_TRY(context_new(&ctx, portal->peer, func, DIALOG_IS_CALL));
     struct buffer kwargs = BUFFER_EMPTY;
     yoke_error *e = record_encode_args(&kwargs, record, args);
     if (!e)
@@ -362,7 +362,7 @@ static yoke_error *start_twice(struct scene *s)
     struct yoke_context *ctx;
     struct buffer kwargs = BUFFER_EMPTY;
     YOKE_TRY(record_encode_args(&kwargs, &yoke_record_nap, &(nap){YOKE_MS(50)}));
-    yoke_error *e = context_new(&ctx, s->portal->peer, "ends:doze", true);
+    yoke_error *e = context_new(&ctx, s->portal->peer, "ends:doze", DIALOG_IS_CALL);
     for (int i = 0; i < 2 && !e; i++)
         e = context_send_start(ctx, text_view("ends"), text_view("doze"), &kwargs, true);
     buffer_free(&kwargs);

@@ -106,7 +106,7 @@ static yoke_error *steal(const word *args, yoke_type_none *result)
     struct yoke_context *request;
     struct buffer kwargs = BUFFER_EMPTY;
     YOKE_TRY(record_encode_args(&kwargs, &yoke_record_task_of, &(task_of){args->text}));
-    yoke_error *e = context_new(&request, actor_here()->parent, "self:_cancel_task", true);
+    yoke_error *e = context_new(&request, actor_here()->parent, "self:_cancel_task", DIALOG_IS_CALL);
     if (!e) {
         e = context_send_start(request, text_view("self"), text_view("_cancel_task"), &kwargs, true);
         while (!e && request->state != DIALOG_DONE)
@@ -257,10 +257,10 @@ static yoke_error *inject_in_opener(struct scene *s)
     static const yoke_endpoint endpoint = {.name = "made_up"};
     YOKE_TRY(yoke_actors_start(s->actors, "worker", &(yoke_actor_options){.modules = "ends"}, &s->portal));
     /* A dialog that nobody serves: all that comes in it is made up. */
-    YOKE_TRY(context_new(&ctx, s->portal->peer, "ends:made_up", false));
+    YOKE_TRY(context_new(&ctx, s->portal->peer, "ends:made_up", DIALOG_IS_CONTEXT));
     ctx->endpoint = &endpoint;
     ctx->state = p->state;
-    struct dialog_step step = dialog_step(p->state, p->event, false);
+    struct dialog_step step = dialog_step(DIALOG_IS_CONTEXT, p->state, p->event);
     injection what = {ctx->cid, p->event, 1};
     yoke_error *e = yoke_call(s->portal, "ends:inject_up", &what, NULL);
     bool breaks = step.action == DIALOG_BREAK;
@@ -311,7 +311,7 @@ static yoke_error *inject_in_endpoint(struct scene *s)
 {
     const struct pair *p = s->arg;
     int32_t before, after;
-    struct dialog_step step = dialog_step(p->state, p->event, false);
+    struct dialog_step step = dialog_step(DIALOG_IS_CONTEXT, p->state, p->event);
     YOKE_TRY(state_there(s, &before));
     injection what = {s->ctx->cid, p->event, 1};
     YOKE_TRY(inject(s->portal->peer, &what));

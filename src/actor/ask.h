@@ -1,0 +1,31 @@
+/* What a call, a context and a one-way stream begin with: an endpoint is looked up by its name, its arguments
+ * are checked and encoded, and the peer is asked to start a task of it. */
+#ifndef ACTOR_ASK_H
+#define ACTOR_ASK_H
+
+#include "actor/context.h"
+
+struct ask {
+    const char *function; /* the public one, for errors */
+    const char *file;     /* where it was called */
+    int line;
+    yoke_portal *portal;
+    const char *name; /* "module:function" */
+    const void *args;
+    enum dialog_kind kind;
+
+    /* Filled by ask_open. */
+    const yoke_endpoint *endpoint; /* NULL: it was not found */
+    struct text_view module;
+    struct buffer kwargs;
+};
+
+/* A dialog for it, not yet started. The error, if there is one, says where the caller stands; then nothing is
+ * left. */
+YOKE_MUST_USE yoke_error *ask_open(struct ask *ask, struct yoke_context **ctx);
+/* Sends the Start, as a checkpoint, and frees what was encoded for it. */
+YOKE_MUST_USE yoke_error *ask_send(struct ask *ask, struct yoke_context *ctx);
+/* Says on `e` where the caller stands; a cancellation needs no such note. Returns `e`. */
+YOKE_MUST_USE yoke_error *ask_note(const struct ask *ask, yoke_error *e);
+
+#endif
