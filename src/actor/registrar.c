@@ -118,7 +118,7 @@ static yoke_error *tell(struct peer *peer, const char *endpoint, const void *arg
     struct yoke_context *dialog;
     struct buffer kwargs = BUFFER_EMPTY;
     YOKE_TRY(module_resolve(endpoint, &ns, &ep));
-    YOKE_TRY(context_new(&dialog, peer, endpoint, true));
+    YOKE_TRY(context_new(&dialog, peer, endpoint, DIALOG_IS_CALL));
     dialog->endpoint = ep;
     dialog->on_end = told;
     yoke_error *e = record_encode_args(&kwargs, ep->args, args);
