@@ -355,7 +355,10 @@ yoke_error *yoke_context_cancel(yoke_context *ctx)
         return task_outside("yoke_context_cancel");
     if (ctx->closed)
         return NULL;
+    bool nothing = context_answer(ctx, DIALOG_CALLS_CANCEL) == DIALOG_NOTHING;
     ctx->cancel_called = true;
+    if (nothing)
+        return NULL;
     if (!ctx->is_opener) {
         context_cancel_served(ctx, &ctx->peer->actor->uid, (struct text_view){0});
         return NULL;
@@ -507,8 +510,7 @@ yoke_error *yoke_context_result(yoke_context *ctx, void *result)
     if (!task_here())
         return task_outside("yoke_context_result");
     zero_result(ctx, result);
-    if (!ctx->is_opener)
-        return yoke_raise(&YOKE_USAGE, "yoke_context_result is for the side that opened the context");
+    YOKE_TRY(context_may(ctx, DIALOG_CALLS_RESULT));
     context_enter(ctx);
     return context_leave(ctx, take_result(ctx, result));
 }
@@ -588,14 +590,14 @@ static bool near_failed(struct yoke_context *ctx, const yoke_error *e)
  * side failed or asked for that; else its result is waited for. Returns the body's error. */
 static yoke_error *end_far_side(struct yoke_context *ctx, yoke_error *e)
 {
-    bool asks = !e && ctx->cancel_on_close && ctx->state != DIALOG_DONE;
-    ctx->cancel_called |= asks;
-    if (!e && !ctx->cancel_called && ctx->state != DIALOG_DONE) {
+    bool asks = e || ctx->cancel_called || ctx->cancel_on_close;
+    if (context_answer(ctx, asks ? DIALOG_CALLS_FAIL : DIALOG_CALLS_CLOSE) == DIALOG_AWAIT) {
         stream_say_stop(ctx); /* of a stream that the body left open: the far task may wait for that */
         e = wait_for_end(ctx, true);
     }
-    ctx->cancel_called |= near_failed(ctx, e) || ctx->state != DIALOG_DONE;
-    if (ctx->state != DIALOG_DONE)
+    bool lives = context_answer(ctx, DIALOG_CALLS_FAIL) == DIALOG_CANCEL_FAR;
+    ctx->cancel_called |= lives || near_failed(ctx, e);
+    if (lives)
         context_cancel_and_wait(ctx, yoke_error_is_cancelled(e) ? context_asker(ctx->peer->actor) : NULL);
     return e;
 }
@@ -604,11 +606,12 @@ yoke_error *yoke_context_close(yoke_context *ctx, yoke_error *e)
 {
     if (!ctx)
         return e;
-    if (ctx->closed)
-        return yoke_error_join(e, yoke_raise(&YOKE_USAGE, "`%s` was closed before", ctx->name));
     if (!ctx->is_opener)
         return yoke_error_join(
             e, yoke_raise(&YOKE_USAGE, "yoke_context_close is for the side that opened the context"));
+    yoke_error *again = context_may(ctx, DIALOG_CALLS_CLOSE);
+    if (again)
+        return yoke_error_join(e, again);
     ctx->draining = true;
     context_drop_inbox(ctx);
     e = end_far_side(ctx, e);
@@ -631,12 +634,7 @@ yoke_error *yoke_context_started(yoke_context *ctx, const void *value)
 {
     if (!task_here())
         return task_outside("yoke_context_started");
-    if (ctx->is_opener)
-        return yoke_raise(
-            &YOKE_USAGE,
-            "yoke_context_started is for the endpoint, not for the side that opened the context");
-    if (ctx->kind != DIALOG_IS_CONTEXT || ctx->state != DIALOG_SERVED)
-        return yoke_raise(&YOKE_USAGE, "yoke_context_started was called before in `%s`", ctx->name);
+    YOKE_TRY(context_may(ctx, DIALOG_CALLS_STARTED));
     struct buffer payload = BUFFER_EMPTY;
     yoke_error *e = record_encode_with(&payload, ctx->endpoint->started, value, "started", ctx->unchecked);
     if (!e)

@@ -139,6 +139,11 @@ void context_refuse(struct yoke_context *ctx, const yoke_error *e);
 yoke_error *context_remote_error(struct yoke_context *ctx);
 /* Says on `e` what was going on here. Returns `e`. */
 YOKE_MUST_USE yoke_error *context_while_open(const struct yoke_context *ctx, yoke_error *e);
+/* Where it stands for what this side does, and what the table says of that. */
+enum dialog_standing context_standing(const struct yoke_context *ctx);
+enum dialog_answer context_answer(const struct yoke_context *ctx, enum dialog_call call);
+/* The error that the table has for a call of this side's, or NULL. */
+YOKE_MUST_USE yoke_error *context_may(struct yoke_context *ctx, enum dialog_call call);
 /* The error for both sides when the queue is full. */
 yoke_error *context_overrun(const struct yoke_context *ctx);
 /* Sets who cancelled it, as this side sees it. */

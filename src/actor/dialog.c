@@ -153,3 +153,90 @@ const char *dialog_state_name(enum dialog_state state)
     };
     return names[state];
 }
+
+/* ---- what this side does ---- */
+
+#define DO         DIALOG_DO
+#define NOTHING    DIALOG_NOTHING
+#define SIDE       DIALOG_WRONG_SIDE
+#define EARLY      DIALOG_TOO_EARLY
+#define LATE       DIALOG_TOO_LATE
+#define AGAIN      DIALOG_AGAIN
+#define CLOSED     DIALOG_IS_CLOSED
+#define AT_END     DIALOG_IS_AT_END
+#define FAILED     DIALOG_HAS_FAILED
+#define AWAIT      DIALOG_AWAIT
+#define CANCEL_FAR DIALOG_CANCEL_FAR
+#define SETTLE     DIALOG_SETTLE
+#define VALUE      DIALOG_TELL_VALUE
+#define TROUBLE    DIALOG_TELL_ERROR
+
+/* clang-format off */
+/*
+ * Notes to what is not plain.
+ *   AT_OPENING                       nobody has the handle yet, but the open that fails closes it
+ *   AT_FAR_CLOSED x receive          gives the end, again and again
+ *   AT_FAR_CLOSED x close            the stream's end is not the task's
+ *   AT_CANCELLING x stream open      what it would bring can't be told from what is dropped
+ *   AT_DRAINING x stream open        what had come was dropped for the result
+ *   AT_DONE x stream open, receive   what the far side had sent before it ended waits in it
+ *   AT_REFUSED x close               the far task does not know that this side has failed
+ *   AT_SERVED x close                a context that returns a value without its first one has failed
+ *   AT_SERVED_CANCELLING x close     a value that crosses a cancel is not lost
+ */
+static const enum dialog_answer answers[DIALOG_STANDINGS][DIALOG_CALLS] = {
+    /*                                started  open     send     receive  close    cancel   result   end      fail */
+    [DIALOG_AT_OPENING]            = {SIDE,    EARLY,   EARLY,   EARLY,   NOTHING, DO,      EARLY,   AWAIT,   CANCEL_FAR},
+    [DIALOG_AT_STARTED]            = {SIDE,    DO,      EARLY,   EARLY,   NOTHING, DO,      DO,      AWAIT,   CANCEL_FAR},
+    [DIALOG_AT_STREAMING]          = {SIDE,    AGAIN,   DO,      DO,      DO,      DO,      DO,      AWAIT,   CANCEL_FAR},
+    [DIALOG_AT_FAR_CLOSED]         = {SIDE,    AGAIN,   AT_END,  DO,      DO,      DO,      DO,      AWAIT,   CANCEL_FAR},
+    [DIALOG_AT_NEAR_CLOSED]        = {SIDE,    CLOSED,  CLOSED,  CLOSED,  NOTHING, DO,      DO,      AWAIT,   CANCEL_FAR},
+    [DIALOG_AT_CANCELLING]         = {SIDE,    LATE,    EARLY,   EARLY,   NOTHING, DO,      DO,      CANCEL_FAR, CANCEL_FAR},
+    [DIALOG_AT_DRAINING]           = {SIDE,    LATE,    EARLY,   EARLY,   NOTHING, DO,      DO,      AWAIT,   CANCEL_FAR},
+    [DIALOG_AT_DONE]               = {SIDE,    DO,      EARLY,   EARLY,   NOTHING, NOTHING, DO,      SETTLE,  SETTLE},
+    [DIALOG_AT_DONE_STREAMING]     = {SIDE,    AGAIN,   AT_END,  DO,      DO,      NOTHING, DO,      SETTLE,  SETTLE},
+    [DIALOG_AT_DONE_NEAR_CLOSED]   = {SIDE,    CLOSED,  CLOSED,  CLOSED,  NOTHING, NOTHING, DO,      SETTLE,  SETTLE},
+    [DIALOG_AT_REFUSED]            = {SIDE,    FAILED,  FAILED,  FAILED,  DO,      DO,      DO,      CANCEL_FAR, CANCEL_FAR},
+    [DIALOG_AT_FAILED]             = {SIDE,    FAILED,  FAILED,  FAILED,  DO,      NOTHING, DO,      SETTLE,  SETTLE},
+    [DIALOG_AT_SERVED]             = {DO,      EARLY,   EARLY,   EARLY,   NOTHING, DO,      SIDE,    TROUBLE, TROUBLE},
+    [DIALOG_AT_SERVED_STARTED]     = {AGAIN,   DO,      EARLY,   EARLY,   NOTHING, DO,      SIDE,    VALUE,   TROUBLE},
+    [DIALOG_AT_SERVED_STREAMING]   = {AGAIN,   AGAIN,   DO,      DO,      DO,      DO,      SIDE,    VALUE,   TROUBLE},
+    [DIALOG_AT_SERVED_FAR_CLOSED]  = {AGAIN,   AGAIN,   AT_END,  DO,      DO,      DO,      SIDE,    VALUE,   TROUBLE},
+    [DIALOG_AT_SERVED_NEAR_CLOSED] = {AGAIN,   CLOSED,  CLOSED,  CLOSED,  NOTHING, DO,      SIDE,    VALUE,   TROUBLE},
+    [DIALOG_AT_SERVED_CANCELLING]  = {AGAIN,   LATE,    EARLY,   EARLY,   NOTHING, DO,      SIDE,    VALUE,   TROUBLE},
+    [DIALOG_AT_SERVED_FAILED]      = {AGAIN,   FAILED,  FAILED,  FAILED,  DO,      DO,      SIDE,    TROUBLE, TROUBLE},
+    [DIALOG_AT_CLOSED]             = {AGAIN,   CLOSED,  CLOSED,  CLOSED,  NOTHING, NOTHING, DO,      AGAIN,   AGAIN},
+};
+/* clang-format on */
+
+enum dialog_answer dialog_answer(enum dialog_standing standing, enum dialog_call call)
+{
+    return answers[standing][call];
+}
+
+const char *dialog_standing_name(enum dialog_standing standing)
+{
+    static const char *const names[DIALOG_STANDINGS] = {
+        [DIALOG_AT_OPENING] = "opening",
+        [DIALOG_AT_STARTED] = "started",
+        [DIALOG_AT_STREAMING] = "streaming",
+        [DIALOG_AT_FAR_CLOSED] = "half-closed by the far side",
+        [DIALOG_AT_NEAR_CLOSED] = "half-closed by this side",
+        [DIALOG_AT_CANCELLING] = "cancelling",
+        [DIALOG_AT_DRAINING] = "draining",
+        [DIALOG_AT_DONE] = "done",
+        [DIALOG_AT_DONE_STREAMING] = "done, its stream open here",
+        [DIALOG_AT_DONE_NEAR_CLOSED] = "done, its stream closed",
+        [DIALOG_AT_REFUSED] = "refused",
+        [DIALOG_AT_FAILED] = "failed",
+        [DIALOG_AT_SERVED] = "served",
+        [DIALOG_AT_SERVED_STARTED] = "served, started",
+        [DIALOG_AT_SERVED_STREAMING] = "served, streaming",
+        [DIALOG_AT_SERVED_FAR_CLOSED] = "served, half-closed by the far side",
+        [DIALOG_AT_SERVED_NEAR_CLOSED] = "served, half-closed by this side",
+        [DIALOG_AT_SERVED_CANCELLING] = "served, cancelling",
+        [DIALOG_AT_SERVED_FAILED] = "served, failed",
+        [DIALOG_AT_CLOSED] = "closed",
+    };
+    return names[standing];
+}

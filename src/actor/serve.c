@@ -58,7 +58,7 @@ static yoke_error *post_result(struct yoke_context *ctx, const void *result)
         stream_say_stop(ctx);
         return NULL;
     }
-    if (ctx->kind == DIALOG_IS_CONTEXT && ctx->state == DIALOG_SERVED)
+    if (ctx->kind == DIALOG_IS_CONTEXT && context_answer(ctx, DIALOG_CALLS_CLOSE) == DIALOG_TELL_ERROR)
         return yoke_raise(&YOKE_USAGE, "`%s` returned without calling yoke_context_started", ctx->name);
     struct buffer payload = BUFFER_EMPTY;
     yoke_error *e = record_encode_with(&payload, ctx->endpoint->result, result, "result", ctx->unchecked);

@@ -18,7 +18,7 @@ static void end_free(void *number)
 /* The data is the context's number: the error may outlive it. */
 static const struct error_details_ops end_ops = {.free = end_free};
 
-static yoke_error *end_of_stream(const struct yoke_context *ctx)
+yoke_error *stream_end(const struct yoke_context *ctx)
 {
     yoke_error *e = yoke_raise(&YOKE_END_OF_CHANNEL, "the far side of `%s` has closed its stream", ctx->name);
     error_set_details(e, &end_ops, (void *)(uintptr_t)ctx->number);
@@ -42,19 +42,7 @@ yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stream, const yoke
     *stream = NULL;
     if (!task_here())
         return task_outside("yoke_stream_open");
-    if (ctx->closed)
-        return yoke_raise(&YOKE_CLOSED, "the context `%s` was closed", ctx->name);
-    if (ctx->remote)
-        return context_remote_error(ctx);
-    if (ctx->stream.closed)
-        return yoke_raise(&YOKE_CLOSED, "the stream of `%s` was closed: a context has one", ctx->name);
-    if (ctx->stream.opened)
-        return yoke_raise(&YOKE_USAGE, "the stream of `%s` was opened before: a context has one", ctx->name);
-    if (!ctx->is_opener && ctx->state != DIALOG_SERVED_OPEN)
-        return yoke_raise(&YOKE_USAGE, "a stream in `%s` comes after yoke_context_started", ctx->name);
-    if (ctx->cancel_called)
-        return yoke_raise(&YOKE_USAGE, "`%s` was cancelled: no stream can be opened in it any more",
-                          ctx->name);
+    YOKE_TRY(context_may(ctx, DIALOG_CALLS_STREAM_OPEN));
     ctx->stream.opened = true;
     ctx->stream.allow_overruns = options && options->allow_overruns;
     ctx->stream.keep_on_type_error = options && options->keep_on_type_error;
@@ -80,12 +68,7 @@ static yoke_error *send_refused(struct yoke_context *ctx)
     if (ctx->kind == DIALOG_IS_ONE_WAY && ctx->is_opener)
         return yoke_raise(&YOKE_USAGE, "`%s` is a one-way stream: it is sent by the endpoint alone",
                           ctx->name);
-    if (ctx->remote)
-        return context_remote_error(ctx);
-    if (ctx->stream.closed)
-        return yoke_raise(&YOKE_CLOSED, "the stream of `%s` was closed on this side", ctx->name);
-    if (ctx->stream.ended || ctx->state == DIALOG_DONE)
-        return end_of_stream(ctx);
+    YOKE_TRY(context_may(ctx, DIALOG_CALLS_SEND));
     if (ctx->peer->lost)
         return peer_lost(ctx->peer);
     return NULL;
@@ -118,7 +101,7 @@ static yoke_error *take_item(struct yoke_context *ctx, void *item)
     yoke_error *e;
     if (first->is_stop) {
         ctx->stream.ended = true;
-        e = end_of_stream(ctx);
+        e = stream_end(ctx);
     } else {
         e = record_decode(received_record(ctx), first->payload, first->size, "item", item);
         if (yoke_error_is(e, &YOKE_MSG_TYPE) && !ctx->stream.keep_on_type_error && !ctx->peer->lost)
@@ -128,15 +111,15 @@ static yoke_error *take_item(struct yoke_context *ctx, void *item)
     return e;
 }
 
-/* How the far side failed. In a context that comes before all else; a one-way stream is nothing but its
- * values, and those that were sent before come first. */
-static yoke_error *failure(struct yoke_context *ctx)
+/* Why nothing can be received, or NULL. A one-way stream is nothing but its values: those that were sent
+ * before the far side failed come first. */
+static yoke_error *receive_refused(struct yoke_context *ctx)
 {
-    if (!ctx->remote)
-        return NULL;
     if (ctx->kind == DIALOG_IS_CONTEXT)
-        return context_remote_error(ctx);
-    if (!list_empty(&ctx->inbox))
+        return context_may(ctx, DIALOG_CALLS_RECEIVE);
+    if (ctx->stream.closed)
+        return yoke_raise(&YOKE_CLOSED, "the stream of `%s` was closed on this side", ctx->name);
+    if (!ctx->remote || !list_empty(&ctx->inbox))
         return NULL;
     ctx->stream.failure_told = true;
     return context_while_open(ctx, context_remote_error(ctx));
@@ -149,9 +132,7 @@ static yoke_error *receive_item(struct yoke_context *ctx, yoke_task *task, void 
         return yoke_raise(&YOKE_USAGE, "`%s` is a one-way stream: nothing comes in to its endpoint",
                           ctx->name);
     for (;;) {
-        if (ctx->stream.closed)
-            return yoke_raise(&YOKE_CLOSED, "the stream of `%s` was closed on this side", ctx->name);
-        YOKE_TRY(failure(ctx));
+        YOKE_TRY(receive_refused(ctx));
         if (task_has_news(task))
             return task_news(task);
         if (!looked) {
@@ -165,7 +146,7 @@ static yoke_error *receive_item(struct yoke_context *ctx, yoke_task *task, void 
             return context_overrun(ctx); /* the far side had ended before it could learn of that */
         if (ctx->stream.ended || ctx->state == DIALOG_DONE) {
             ctx->stream.ended = true;
-            return end_of_stream(ctx);
+            return stream_end(ctx);
         }
         YOKE_TRY(context_wait(ctx));
     }
@@ -212,7 +193,8 @@ yoke_error *yoke_stream_close(yoke_stream *stream, yoke_error *e)
     struct yoke_context *ctx = context_of(stream);
     if (ctx->kind == DIALOG_IS_ONE_WAY)
         return close_one_way(ctx, e);
-    stream_say_stop(ctx);
+    if (context_answer(ctx, DIALOG_CALLS_STREAM_CLOSE) == DIALOG_DO)
+        stream_say_stop(ctx);
     ctx->stream.closed = true;
     context_wake(ctx); /* other tasks that wait in a receive */
     return e;

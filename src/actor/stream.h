@@ -4,6 +4,8 @@
 
 #include "actor/context.h"
 
+/* The error for who has received all of the stream, or sends to a far side that has ended it. */
+yoke_error *stream_end(const struct yoke_context *ctx);
 /* Is it the end of the stream of `ctx`, as its receives and sends tell of it? */
 bool stream_is_end_of(const yoke_error *e, const struct yoke_context *ctx);
 /* Tells the peer that this side sends no more, if it has a stream and has not said so and the peer has not

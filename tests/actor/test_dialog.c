@@ -274,5 +274,70 @@ static void test_messages_and_events(void **state)
                                     dialog_state_name((enum dialog_state)b));
 }
 
+/* ---- what this side does ---- */
+
+static bool is_of_endpoint(unsigned at)
+{
+    return at >= DIALOG_AT_SERVED && at <= DIALOG_AT_SERVED_FAILED;
+}
+
+static bool is_error(enum dialog_answer answer)
+{
+    return answer >= DIALOG_WRONG_SIDE && answer <= DIALOG_HAS_FAILED;
+}
+
+/* The rules of the table of calls; CTX-44: no pair is missing. */
+static bool call_is_ruled(unsigned at, unsigned call)
+{
+    enum dialog_answer a = dialog_answer((enum dialog_standing)at, (enum dialog_call)call);
+    bool failed = at == DIALOG_AT_REFUSED || at == DIALOG_AT_FAILED || at == DIALOG_AT_SERVED_FAILED;
+    bool over = at == DIALOG_AT_CLOSED, served = is_of_endpoint(at);
+    bool is_stream = call >= DIALOG_CALLS_STREAM_OPEN && call <= DIALOG_CALLS_RECEIVE;
+    if (a <= DIALOG_UNSET || a >= DIALOG_ANSWERS)
+        return false;
+    if (call == DIALOG_CALLS_CLOSE || call == DIALOG_CALLS_FAIL) {
+        bool tells = a == DIALOG_TELL_VALUE || a == DIALOG_TELL_ERROR;
+        bool ends = a == DIALOG_AWAIT || a == DIALOG_CANCEL_FAR || a == DIALOG_SETTLE;
+        /* A body that failed, or asked for it, never waits for a result, and one that did not never cancels
+         * a far side that is well. */
+        if (call == DIALOG_CALLS_FAIL && (a == DIALOG_AWAIT || a == DIALOG_TELL_VALUE))
+            return false;
+        if (call == DIALOG_CALLS_CLOSE && a == DIALOG_CANCEL_FAR && at != DIALOG_AT_CANCELLING &&
+            at != DIALOG_AT_REFUSED)
+            return false;
+        return over ? a == DIALOG_AGAIN : served ? tells : ends;
+    }
+    if (a >= DIALOG_AWAIT)
+        return false;
+    if (is_stream && failed) /* a known failure comes before all else */
+        return a == DIALOG_HAS_FAILED;
+    if (is_stream && over)
+        return a == DIALOG_IS_CLOSED;
+    if (call == DIALOG_CALLS_STREAM_CLOSE || call == DIALOG_CALLS_CANCEL) /* these never fail */
+        return !is_error(a);
+    if (call == DIALOG_CALLS_STARTED)
+        return over || (served ? at == DIALOG_AT_SERVED ? a == DIALOG_DO : a == DIALOG_AGAIN
+                               : a == DIALOG_WRONG_SIDE);
+    if (call == DIALOG_CALLS_RESULT)
+        return (a == DIALOG_WRONG_SIDE) == served;
+    return a != DIALOG_HAS_FAILED && a != DIALOG_WRONG_SIDE;
+}
+
+static void test_ctx_44_every_call_at_every_place(void **state)
+{
+    for (unsigned at = 0; at < DIALOG_STANDINGS; at++)
+        for (unsigned call = 0; call < DIALOG_CALLS; call++) {
+            if (call_is_ruled(at, call))
+                continue;
+            print_error("# call %u at `%s`\n", call, dialog_standing_name((enum dialog_standing)at));
+            fail();
+        }
+    for (unsigned a = 0; a < DIALOG_STANDINGS; a++)
+        for (unsigned b = 0; b < a; b++)
+            assert_string_not_equal(dialog_standing_name((enum dialog_standing)a),
+                                    dialog_standing_name((enum dialog_standing)b));
+}
+
 HARNESS_MAIN(TEST(test_every_pair), TEST(test_every_short_dialog_ends_once), TEST(test_a_call),
-             TEST(test_a_context), TEST(test_a_one_way_stream), TEST(test_messages_and_events))
+             TEST(test_a_context), TEST(test_a_one_way_stream), TEST(test_messages_and_events),
+             TEST(test_ctx_44_every_call_at_every_place))

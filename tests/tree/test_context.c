@@ -328,7 +328,7 @@ static yoke_error *open_for_result(struct scene *s)
     YOKE_TRY(e);
     CHECK(yoke_context_has_ended(kept) && yoke_context_canceller(kept) == NULL);
     YOKE_TRY(yoke_context_cancel(kept)); /* nothing is left to cancel */
-    EXPECT(yoke_context_close(kept, NULL), &YOKE_USAGE, "closed before");
+    EXPECT(yoke_context_close(kept, NULL), &YOKE_USAGE, "called before");
     yoke_stream *stream;
     EXPECT(yoke_stream_open(kept, &stream, NULL), &YOKE_CLOSED, NULL);
     s->arg = kept; /* it outlives its portal, too */

@@ -336,6 +336,141 @@ static yoke_error *endpoint_pairs(struct scene *s)
     }
     return NULL;
 }
+
+/* ---- every call at every place ---- */
+
+/* A dialog that stands there; nobody serves it. */
+static yoke_error *stand(struct yoke_context **out, struct peer *peer, enum dialog_standing at)
+{
+    static const yoke_endpoint endpoint = {.name = "made_up",
+                                           .args = &yoke_record_none,
+                                           .started = &yoke_record_none,
+                                           .result = &yoke_record_none,
+                                           .down = &yoke_record_none,
+                                           .up = &yoke_record_none};
+    bool served = at >= DIALOG_AT_SERVED && at <= DIALOG_AT_SERVED_FAILED;
+    if (served)
+        YOKE_TRY(context_new_served(out, peer, text_view("made up"), "ends:made_up"));
+    else
+        YOKE_TRY(context_new(out, peer, "ends:made_up", DIALOG_IS_CONTEXT));
+    struct yoke_context *ctx = *out;
+    ctx->endpoint = &endpoint;
+    ctx->state = at == DIALOG_AT_OPENING  ? DIALOG_STARTING
+                 : at == DIALOG_AT_SERVED ? DIALOG_SERVED
+                 : served                 ? DIALOG_SERVED_OPEN
+                 : at == DIALOG_AT_FAILED || (at >= DIALOG_AT_DONE && at <= DIALOG_AT_DONE_NEAR_CLOSED)
+                     ? DIALOG_DONE
+                     : DIALOG_OPEN;
+    ctx->stream.opened = at == DIALOG_AT_STREAMING || at == DIALOG_AT_FAR_CLOSED ||
+                         at == DIALOG_AT_NEAR_CLOSED || at == DIALOG_AT_DONE_STREAMING ||
+                         at == DIALOG_AT_DONE_NEAR_CLOSED || at == DIALOG_AT_SERVED_STREAMING ||
+                         at == DIALOG_AT_SERVED_FAR_CLOSED || at == DIALOG_AT_SERVED_NEAR_CLOSED;
+    ctx->stream.ended = at == DIALOG_AT_FAR_CLOSED || at == DIALOG_AT_SERVED_FAR_CLOSED;
+    ctx->stream.closed =
+        at == DIALOG_AT_NEAR_CLOSED || at == DIALOG_AT_DONE_NEAR_CLOSED || at == DIALOG_AT_SERVED_NEAR_CLOSED;
+    ctx->cancel_called = at == DIALOG_AT_CANCELLING || at == DIALOG_AT_SERVED_CANCELLING;
+    ctx->draining = at == DIALOG_AT_DRAINING;
+    ctx->closed = at == DIALOG_AT_CLOSED;
+    ctx->kept = 1;
+    if (at == DIALOG_AT_REFUSED || at == DIALOG_AT_FAILED || at == DIALOG_AT_SERVED_FAILED)
+        ctx->remote = yoke_raise(&APP_K, "made up");
+    if (ctx->state == DIALOG_DONE && !ctx->remote && !buffer_append(&ctx->result, "\xc0", 1)) /* nil */
+        return yoke_raise(&YOKE_NO_MEMORY, "a result");
+    return NULL;
+}
+
+/* The call, for no time at all. */
+static yoke_error *call_there(struct yoke_context *ctx, enum dialog_call call)
+{
+    yoke_stream *stream = &ctx->stream;
+    switch (call) {
+    case DIALOG_CALLS_STARTED:
+        return yoke_context_started(ctx, NULL);
+    case DIALOG_CALLS_STREAM_OPEN:
+        return yoke_stream_open(ctx, &stream, NULL);
+    case DIALOG_CALLS_SEND:
+        return yoke_send(stream, NULL);
+    case DIALOG_CALLS_RECEIVE:
+        return yoke_recv(stream, NULL);
+    case DIALOG_CALLS_STREAM_CLOSE:
+        return yoke_stream_close(stream, NULL);
+    case DIALOG_CALLS_CANCEL:
+        return yoke_context_cancel(ctx);
+    case DIALOG_CALLS_RESULT:
+        return yoke_context_result(ctx, NULL);
+    case DIALOG_CALLS_CLOSE:
+    case DIALOG_CALLS_FAIL:
+    case DIALOG_CALLS:
+        break;
+    }
+    return NULL;
+}
+
+static bool answered(const struct yoke_context *ctx, const yoke_error *e, enum dialog_call call,
+                     enum dialog_answer answer)
+{
+    switch (answer) {
+    case DIALOG_NOTHING:
+        return !e && !ctx->cancel_sent && !ctx->stream.stop_sent;
+    case DIALOG_WRONG_SIDE:
+    case DIALOG_TOO_EARLY:
+    case DIALOG_TOO_LATE:
+    case DIALOG_AGAIN:
+        return yoke_error_is(e, &YOKE_USAGE);
+    case DIALOG_IS_CLOSED:
+        return yoke_error_is(e, &YOKE_CLOSED);
+    case DIALOG_IS_AT_END:
+        return yoke_error_is(e, &YOKE_END_OF_CHANNEL);
+    case DIALOG_HAS_FAILED:
+        return yoke_error_is(e, &APP_K);
+    default: /* it is done, or waits */
+        break;
+    }
+    if (call == DIALOG_CALLS_RECEIVE && (ctx->stream.ended || ctx->state == DIALOG_DONE))
+        return yoke_error_is(e, &YOKE_END_OF_CHANNEL);
+    if (call == DIALOG_CALLS_RESULT && ctx->closed)
+        return yoke_error_is(e, &YOKE_CLOSED); /* it had not ended */
+    if (call == DIALOG_CALLS_RESULT && ctx->remote)
+        return yoke_error_is(e, &APP_K);
+    return !e || yoke_error_is_cancelled(e);
+}
+
+static yoke_error *call_at(struct peer *peer, enum dialog_standing at, enum dialog_call call)
+{
+    struct yoke_context *ctx;
+    yoke_scope no_time;
+    YOKE_TRY(stand(&ctx, peer, at));
+    enum dialog_answer answer = dialog_answer(at, call);
+    bool fits = context_standing(ctx) == at;
+    yoke_error *e = NULL;
+    /* An opener's cancel waits for an answer that nobody gives. */
+    if (call != DIALOG_CALLS_CANCEL || !ctx->is_opener || answer != DIALOG_DO) {
+        YOKE_TRY(yoke_move_on_after(&no_time, YOKE_MS(2)));
+        e = call_there(ctx, call);
+        fits = fits && answered(ctx, e, call, answer);
+        e = yoke_scope_close(&no_time, e);
+    }
+    if (!fits)
+        fprintf(stderr, "# call %d at `%s`: %s\n", (int)call, dialog_standing_name(at),
+                e ? yoke_error_message(e) : "no error");
+    yoke_error_free(e);
+    context_free(ctx);
+    CHECK(fits);
+    return NULL;
+}
+static yoke_error *call_everywhere(struct scene *s)
+{
+    for (int at = 0; at < DIALOG_STANDINGS; at++)
+        for (int call = 0; call < DIALOG_CALLS_CLOSE; call++)
+            YOKE_TRY(call_at(s->portal->peer, (enum dialog_standing)at, (enum dialog_call)call));
+    return NULL;
+}
+/* CTX-44: what the ends of a body do is in test_context.c */
+static void test_each_call_at_each_place(void **state)
+{
+    run_logging("critical", call_everywhere);
+}
+
 /* CTX-44: the rest of it is in tests/actor/test_dialog.c */
 static void test_each_message_in_each_state(void **state)
 {
@@ -436,4 +571,4 @@ static void test_ctx_40_many_contexts_on_one_channel(void **state)
 
 TREE_MAIN(TEST(test_ctx_35_only_the_owner_may_cancel_a_task), TEST(test_ctx_36_late_messages),
           TEST(test_ctx_37_unknown_dialogs), TEST(test_each_message_in_each_state),
-          TEST(test_ctx_40_many_contexts_on_one_channel))
+          TEST(test_each_call_at_each_place), TEST(test_ctx_40_many_contexts_on_one_channel))
