@@ -42,10 +42,13 @@ struct flat {
  */
 static const char *fit(struct flat *f, const char *text)
 {
-    if (!text || utf8_valid(text, strlen(text)))
-        return text ? text : "";
+    size_t size = text ? strlen(text) : 0;
+    if (!size)
+        return "";
+    if (size <= ERROR_TREE_TEXT_BYTES && utf8_valid(text, size))
+        return text;
     struct copy *copy = memory_alloc(sizeof *copy);
-    char *repaired = copy ? utf8_repaired(text) : NULL;
+    char *repaired = copy ? utf8_shortened(text, ERROR_TREE_TEXT_BYTES) : NULL;
     if (!repaired) {
         memory_free(copy);
         f->failed = true;

@@ -19,6 +19,7 @@
 
 void guard_birth(pid_t parent)
 {
+    prctl(PR_SET_NAME, "yoke-?"); /* whoever adopts it when it is dead knows it by that (orphan.h) */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (getppid() != parent)

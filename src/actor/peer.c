@@ -2,6 +2,7 @@
 
 #include "actor/child.h"
 #include "actor/context.h"
+#include "actor/relay.h"
 #include "actor/serve.h"
 #include "actor/server.h"
 #include "base/memory.h"
@@ -150,6 +151,17 @@ static void drop(struct peer *peer, const struct msg *m)
 
 /* ---- the loop ---- */
 
+/* An Error of no dialog: the peer's runtime itself has failed, and serves nobody any more. */
+static void take_failure(struct peer *peer, const struct msg *m)
+{
+    struct channel *c = peer->channel;
+    yoke_error *e = relay_unpack(m, peer);
+    char how[512];
+    snprintf(how, sizeof how, "the peer's runtime failed: %s", yoke_error_message(yoke_error_cause(e)));
+    yoke_log(YOKE_ERROR, "actor `%s` (pid %lld): %s", c->peer.name, (long long)c->peer_pid, how);
+    channel_break(c, channel_error(&c->peer, c->peer_pid, &YOKE_TRANSPORT_CLOSED, e, how));
+}
+
 static void take(struct peer *peer, const struct msg *m)
 {
     enum dialog_event event;
@@ -161,9 +173,8 @@ static void take(struct peer *peer, const struct msg *m)
         peer_break(peer, "a %s in the middle of the connection", msg_type_name(m->type));
         return;
     }
-    if (!m->cid.data) { /* an Error of the peer's runtime itself */
-        yoke_log(YOKE_ERROR, "actor `%s` says: %.*s", peer->channel->peer.name, (int)m->error.message.size,
-                 m->error.message.data ? m->error.message.data : "");
+    if (!m->cid.data) {
+        take_failure(peer, m);
         return;
     }
     struct table_node *node = table_find(&peer->opened, m->cid.data, m->cid.size);

@@ -14,7 +14,8 @@ pid_t yoke_portal_pid(const yoke_portal *portal)
 
 bool yoke_portal_is_connected(const yoke_portal *portal)
 {
-    return !portal->peer->lost && !portal->peer->channel->broken;
+    const struct channel *c = portal->peer->channel;
+    return !portal->peer->lost && !c->broken && !c->mute;
 }
 
 /* Waits for the answer to the request, undisturbed, within the bound. */

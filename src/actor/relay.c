@@ -215,17 +215,21 @@ static yoke_error *fill(struct outgoing *o, struct peer *peer, struct text_view 
     const yoke_error *inner = passes_on && yoke_error_cause(e) ? yoke_error_cause(e) : e;
     if (!pack_path(&o->path, r, &a->uid))
         return yoke_raise(&YOKE_NO_MEMORY, "an error to relay");
-    o->message = utf8_repaired(yoke_error_message(inner));
+    o->message = utf8_shortened(yoke_error_message(inner), ERROR_TREE_TEXT_BYTES);
     if (to_yoke)
         add_tree(o, inner);
     else
         o->text = yoke_error_text(e);
     const char *source_type = passes_on && r->source_type ? name_passed_on(r->source_type, to_yoke)
                                                           : wire_name(yoke_error_kind_of(inner), to_yoke);
+    /* This one keeps its kind on its way; to a Python actor it is then the relaying actor's. */
+    bool keeps_kind = yoke_error_is(inner, &YOKE_MSG_TYPE);
+    bool is_own = !passes_on || (keeps_kind && !to_yoke);
     o->m = (struct msg){.type = MSG_ERROR, .cid = cid};
-    o->m.error.src_uid = uid_view(passes_on ? &r->source : &a->uid);
+    o->m.error.src_uid = uid_view(is_own ? &a->uid : &r->source);
     o->m.error.src_type = text_view(source_type);
-    o->m.error.boxed_type = text_view(passes_on ? wire_name(&YOKE_REMOTE, to_yoke) : source_type);
+    o->m.error.boxed_type =
+        text_view(passes_on && !keeps_kind ? wire_name(&YOKE_REMOTE, to_yoke) : source_type);
     o->m.error.relay_path = (struct raw_view){buffer_begin(&o->path), buffer_size(&o->path)};
     o->m.error.message = text_view(o->message ? o->message : "");
     o->m.error.tb = text_view(o->text ? o->text : "");
@@ -255,6 +259,12 @@ bool relay_is_news(struct peer *peer, const yoke_error *e)
     yoke_error_free(rest);
     yoke_error_free(plain);
     return is_news;
+}
+
+bool relay_is_all_cancelled(const yoke_error *e)
+{
+    static const yoke_error_kind *const kinds[] = {&YOKE_CANCELLED, &YOKE_CONTEXT_CANCELLED};
+    return yoke_error_is(e, &YOKE_GROUP) && yoke_error_is_only(e, kinds, 2);
 }
 
 void relay_post(struct peer *peer, struct text_view cid, const yoke_error *e, const yoke_uid *sender)

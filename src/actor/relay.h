@@ -22,6 +22,8 @@ yoke_error *relay_cancelled(const yoke_uid *source, const yoke_uid *canceller, c
 /* Does `e` say more than that a task was cancelled, or that `peer` is gone? What nobody can be told of is
  * logged accordingly. */
 bool relay_is_news(struct peer *peer, const yoke_error *e);
+/* Is `e` a group of nothing but cancellations, of whatever origin? */
+bool relay_is_all_cancelled(const yoke_error *e);
 /* Are these one error, which came over the wire once? False for errors that did not. */
 bool relay_is_same(const yoke_error *a, const yoke_error *b);
 

@@ -71,12 +71,30 @@ static yoke_error *post_result(struct yoke_context *ctx, const void *result)
     return e;
 }
 
+static void note_cancelled_group(struct yoke_context *ctx, const yoke_error *e)
+{
+    const yoke_uid *canceller = yoke_error_canceller(yoke_error_find(e, &YOKE_CONTEXT_CANCELLED));
+    if (!ctx->has_canceller && canceller) {
+        ctx->canceller = *canceller;
+        ctx->has_canceller = true;
+    }
+    yoke_log(YOKE_CANCEL, "all that `%s` was waiting for was cancelled: %s", ctx->name,
+             yoke_error_message(e));
+}
+
 /* The last message of a dialog, then the answers to those who asked for its end. */
 static void finish(struct yoke_context *ctx, yoke_error *e, const void *result)
 {
     struct peer *peer = ctx->peer;
     bool was_cancelled = !e && yoke_scope_cancelled_caught(&ctx->scope);
     if (yoke_error_is_cancelled(e)) { /* of the run itself: it ends */
+        yoke_error_free(e);
+        e = NULL;
+        was_cancelled = true;
+    }
+    /* What it had asked others for was cancelled: that is no failure of its own. */
+    if (relay_is_all_cancelled(e) && (ctx->has_canceller || peer->channel->peer_is_yoke)) {
+        note_cancelled_group(ctx, e);
         yoke_error_free(e);
         e = NULL;
         was_cancelled = true;

@@ -2,7 +2,9 @@
 #include "msg/utf8.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 size_t utf8_next(const void *bytes, size_t size, uint32_t *code)
@@ -66,26 +68,42 @@ bool utf8_is_control(uint32_t code)
     return code < 0x20 || (code >= 0x7f && code < 0xa0);
 }
 
-char *utf8_repaired(const char *text)
+/* Appends `size` bytes of `text`, at most four times as many; returns where it ends. */
+static char *repair(char *to, const char *text, size_t size)
 {
     static const char digits[] = "0123456789abcdef";
-    size_t size = strlen(text), used = 0;
-    char *out = size < SIZE_MAX / 4 ? memory_alloc(4 * size + 1) : NULL;
-    if (!out)
-        return NULL;
     for (size_t at = 0; at < size;) {
         uint32_t code;
         size_t length = utf8_next(text + at, size - at, &code);
         if (length) {
-            memcpy(out + used, text + at, length);
-            used += length;
+            memcpy(to, text + at, length);
+            to += length;
             at += length;
             continue;
         }
         uint8_t byte = (uint8_t)text[at++];
-        memcpy(out + used, (char[4]){'\\', 'x', digits[byte >> 4], digits[byte & 15]}, 4);
-        used += 4;
+        memcpy(to, (char[4]){'\\', 'x', digits[byte >> 4], digits[byte & 15]}, 4);
+        to += 4;
     }
-    out[used] = '\0';
+    return to;
+}
+
+char *utf8_shortened(const char *text, size_t max)
+{
+    size_t size = strlen(text), head = size, tail = size;
+    char left_out[64] = "";
+    if (size > max) {
+        head = text_cut(text, max / 2);
+        tail = text_cut(text, size - max / 2);
+        snprintf(left_out, sizeof left_out, " … (%zu bytes left out) … ", tail - head);
+    }
+    size_t kept = head + (size - tail);
+    char *out = kept < SIZE_MAX / 4 - sizeof left_out ? memory_alloc(4 * kept + sizeof left_out) : NULL;
+    if (!out)
+        return NULL;
+    char *to = repair(out, text, head);
+    to = repair(to, left_out, strlen(left_out));
+    to = repair(to, text + tail, size - tail);
+    *to = '\0';
     return out;
 }

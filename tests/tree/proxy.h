@@ -32,10 +32,9 @@ enum proxy_deed {
     PROXY_CUT,    /* a part of the frame passes, then both ends are closed */
     PROXY_STALL,  /* a part of the frame passes, then nothing more goes this way */
     PROXY_TWICE,  /* the frame passes twice */
-    PROXY_BEFORE, /* the plan's bytes go before it */
+    PROXY_BEFORE, /* the plan's bytes, or the message that it says, go before it */
     PROXY_AFTER,  /* they go after it */
-    PROXY_EDIT,   /* it passes as the plan's function leaves it */
-    PROXY_STRIKE, /* it passes, then the plan's signal is sent to the child */
+    PROXY_STRIKE, /* it passes, then the plan's signal is sent to the child, if that has come so far */
     PROXY_SUICIDE /* the same, to this process, which is the child's parent */
 };
 
@@ -55,7 +54,8 @@ struct proxy_plan {
     int delay_ms; /* of each frame */
     const void *bytes;
     size_t size;
-    void (*edit)(uint8_t *frame, size_t size);
+    const char *say; /* a message with a cid, and the bytes as its payload */
+    const char *cid; /* NULL: the frame's */
 };
 
 static struct {
@@ -122,22 +122,50 @@ static bool proxy_is_due(enum proxy_way way, const struct msg *m)
     return (p->type == PROXY_ANY_TYPE || m->type == (enum msg_type)p->type) && proxy.matching++ == p->nth;
 }
 
+/* Something is put in: the plan's bytes, or {msg_type: say, cid: ..., pld: bytes} for the dialog of the
+ * frame. */
+static void proxy_put_in(enum proxy_way way, const struct msg *m)
+{
+    const struct proxy_plan *p = &proxy.plan;
+    if (!p->say) {
+        proxy_write(way, p->bytes, p->size);
+        return;
+    }
+    uint8_t frame[256];
+    struct text_view cid = p->cid ? text_view(p->cid) : m->cid;
+    proxy_need(cid.size < 64 && strlen(p->say) < 16 && p->size < 64);
+    int n = snprintf((char *)frame + 4, sizeof frame - 4,
+                     "%c\xa8msg_type%c%s\xa3"
+                     "cid\xd9%c%.*s",
+                     p->size ? 0x83 : 0x82, (int)(0xa0 + strlen(p->say)), p->say, (int)cid.size,
+                     (int)cid.size, cid.data);
+    size_t size = 4 + (size_t)n;
+    if (p->size) {
+        memcpy(frame + size,
+               "\xa3"
+               "pld",
+               4);
+        memcpy(frame + size + 4, p->bytes, p->size);
+        size += 4 + p->size;
+    }
+    memcpy(frame, &(uint32_t){(uint32_t)size - 4}, 4);
+    proxy_write(way, frame, size);
+}
+
 /* False: the ends are to be closed. */
-static bool proxy_act(enum proxy_way way, uint8_t *frame, size_t size)
+static bool proxy_act(enum proxy_way way, const struct msg *m, const uint8_t *frame, size_t size)
 {
     const struct proxy_plan *p = &proxy.plan;
     size_t part = p->deed == PROXY_CUT || p->deed == PROXY_STALL ? proxy_part_size(size) : size;
     proxy.acted = true;
     if (p->deed == PROXY_BEFORE)
-        proxy_write(way, p->bytes, p->size);
-    if (p->deed == PROXY_EDIT)
-        p->edit(frame, size);
+        proxy_put_in(way, m);
     proxy_write(way, frame, part);
     if (p->deed == PROXY_TWICE)
         proxy_write(way, frame, size);
     if (p->deed == PROXY_AFTER)
-        proxy_write(way, p->bytes, p->size);
-    if (p->deed == PROXY_STRIKE)
+        proxy_put_in(way, m);
+    if (p->deed == PROXY_STRIKE && proxy.child > 0)
         kill(proxy.child, p->signal);
     if (p->deed == PROXY_SUICIDE)
         kill(getpid(), p->signal);
@@ -145,7 +173,7 @@ static bool proxy_act(enum proxy_way way, uint8_t *frame, size_t size)
     return p->deed != PROXY_CUT;
 }
 
-static bool proxy_pass(enum proxy_way way, uint8_t *frame, size_t size)
+static bool proxy_pass(enum proxy_way way, const uint8_t *frame, size_t size)
 {
     struct msg m;
     yoke_error *e = msg_decode(frame + 4, size - 4, &msg_limits_default, &m);
@@ -156,7 +184,7 @@ static bool proxy_pass(enum proxy_way way, uint8_t *frame, size_t size)
     if (proxy.plan.delay_ms)
         poll(NULL, 0, proxy.plan.delay_ms);
     if (proxy_is_due(way, &m))
-        return proxy_act(way, frame, size);
+        return proxy_act(way, &m, frame, size);
     proxy_write(way, frame, size);
     return true;
 }
