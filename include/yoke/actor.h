@@ -439,6 +439,41 @@ YOKE_MUST_USE yoke_error *yoke_send(yoke_stream *stream, const void *item);
  * keep_on_type_error). */
 YOKE_MUST_USE yoke_error *yoke_recv(yoke_stream *stream, void *item);
 
+/*
+ * Several tasks read one stream, and each is given every message, as a copy of its own. The subscriber that
+ * needs the next message first reads the stream for all; there is no task behind it. From the first
+ * subscription on yoke_recv is one of the readers, for one task at a time. A reader that falls more than
+ * `keep` messages behind is told so once, by YOKE_LAGGED (yoke_broadcast_missed(&s->end): how many), and goes
+ * on with the oldest kept.
+ *
+ * A subscriber lies in the caller's frame, is not copied while open, and is used by one task at a time; it is
+ * closed by yoke_stream_unsubscribe, before or after the stream. The fields are the library's; the calls of
+ * <yoke/task.h> that only look (yoke_broadcast_missed, yoke_subscriber_statistics) take `end`.
+ */
+typedef struct yoke_stream_subscriber {
+    yoke_subscriber end;
+    struct yoke_fanout *fanout; /* NULL: closed */
+} yoke_stream_subscriber;
+
+typedef struct yoke_subscribe_options {
+    size_t keep; /* 0: 64 messages. The first subscription of a stream decides for all */
+    bool no_lag; /* this subscriber's lags are logged as warnings, and its receive goes on */
+} yoke_subscribe_options;
+
+/* It gets what is received from now on. YOKE_CLOSED: the stream was closed on this side. */
+YOKE_MUST_USE yoke_error *yoke_stream_subscribe(yoke_stream *stream, yoke_stream_subscriber *s,
+                                                const yoke_subscribe_options *options);
+/*
+ * Checkpoint; as yoke_recv. YOKE_END_OF_CHANNEL, YOKE_CLOSED (the stream was closed on this side) and how the
+ * far side failed are told to each subscriber, the first two after the messages that it had not had;
+ * YOKE_LAGGED: see above; YOKE_CLOSED: this subscriber was closed; YOKE_BUSY_RESOURCE: another task receives
+ * on it.
+ */
+YOKE_MUST_USE yoke_error *yoke_stream_next(yoke_stream_subscriber *s, void *item);
+/* Not a checkpoint, again does nothing; a task that receives on `s` is woken with YOKE_CLOSED. The stream and
+ * the other subscribers are untouched. */
+void yoke_stream_unsubscribe(yoke_stream_subscriber *s);
+
 /* ---- this actor ------------------------------------------------------------------------------------ */
 
 /* This actor's name and uuid; NULL without a runtime. */

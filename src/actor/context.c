@@ -1,6 +1,7 @@
 #include "actor/context.h"
 
 #include "actor/ask.h"
+#include "actor/fanout.h"
 #include "actor/relay.h"
 #include "actor/stream.h"
 #include "base/memory.h"
@@ -85,6 +86,7 @@ static void detach(struct yoke_context *ctx)
     }
     context_free(ctx->cancel_request);
     ctx->cancel_request = NULL;
+    fanout_end(ctx->stream.fanout); /* of a stream that was left open */
     context_drop_inbox(ctx);
     peer_release(ctx->peer);
     ctx->peer = NULL;

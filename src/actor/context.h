@@ -37,8 +37,9 @@ struct yoke_stream {
     bool allow_overruns;
     bool stop_sent;
     bool keep_on_type_error;
-    bool ended;        /* the peer's Stop, or the end of the dialog, was met by a receive */
-    bool failure_told; /* of a one-way stream: a receive has returned how the far task failed */
+    bool ended;                 /* the peer's Stop, or the end of the dialog, was met by a receive */
+    struct yoke_fanout *fanout; /* once there are subscribers */
+    bool failure_told;          /* of a one-way stream: a receive has returned how the far task failed */
 };
 
 struct yoke_context {

@@ -3,6 +3,7 @@
  * the reader's body: what the far task sent is received first, whatever came of that task then.
  */
 #include "actor/ask.h"
+#include "actor/fanout.h"
 #include "actor/stream.h"
 
 /* Till the far task is there, or it is known that it never will be. */
@@ -37,8 +38,7 @@ yoke_error *yoke_portal_stream_open_at(const char *file, int line, yoke_portal *
     yoke_error *e = ask_open(&ask, &ctx);
     if (e)
         return e;
-    ctx->stream.opened = true;
-    ctx->stream.allow_overruns = options && options->allow_overruns;
+    stream_begin(ctx, options);
     e = begin(&ask, ctx);
     if (e)
         return ask_note(&ask, stream_close_one_way(ctx, e));
@@ -50,6 +50,7 @@ yoke_error *stream_close_one_way(struct yoke_context *ctx, yoke_error *e)
 {
     stream_say_stop(ctx);
     ctx->stream.closed = true;
+    fanout_end(ctx->stream.fanout);
     context_drop_inbox(ctx);
     context_wake(ctx); /* other tasks that wait in a receive */
     if (ctx->state != DIALOG_DONE)

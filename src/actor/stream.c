@@ -5,6 +5,8 @@
  * more, so the final result still comes through.
  */
 #include "actor/stream.h"
+
+#include "actor/fanout.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "msg/record.h"
@@ -32,9 +34,19 @@ bool stream_is_end_of(const yoke_error *e, const struct yoke_context *ctx)
 
 /* ---- open ---- */
 
-static struct yoke_context *context_of(yoke_stream *stream)
+struct yoke_context *stream_context(yoke_stream *stream)
 {
     return container_of(stream, struct yoke_context, stream);
+}
+
+void stream_begin(struct yoke_context *ctx, const yoke_stream_options *options)
+{
+    static const yoke_stream_options defaults;
+    if (!options)
+        options = &defaults;
+    ctx->stream.opened = true;
+    ctx->stream.allow_overruns = options->allow_overruns;
+    ctx->stream.keep_on_type_error = options->keep_on_type_error;
 }
 
 yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stream, const yoke_stream_options *options)
@@ -43,9 +55,7 @@ yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stream, const yoke
     if (!task_here())
         return task_outside("yoke_stream_open");
     YOKE_TRY(context_may(ctx, DIALOG_CALLS_STREAM_OPEN));
-    ctx->stream.opened = true;
-    ctx->stream.allow_overruns = options && options->allow_overruns;
-    ctx->stream.keep_on_type_error = options && options->keep_on_type_error;
+    stream_begin(ctx, options);
     *stream = &ctx->stream;
     return NULL;
 }
@@ -57,7 +67,7 @@ static const yoke_record *sent_record(const struct yoke_context *ctx)
     return ctx->is_opener ? ctx->endpoint->down : ctx->endpoint->up;
 }
 
-static const yoke_record *received_record(const struct yoke_context *ctx)
+const yoke_record *stream_received_record(const struct yoke_context *ctx)
 {
     return ctx->is_opener ? ctx->endpoint->up : ctx->endpoint->down;
 }
@@ -87,28 +97,34 @@ yoke_error *yoke_send(yoke_stream *stream, const void *item)
 {
     if (!task_here())
         return task_outside("yoke_send");
-    struct yoke_context *ctx = context_of(stream);
+    struct yoke_context *ctx = stream_context(stream);
     context_enter(ctx);
     return context_leave(ctx, send_item(ctx, item));
 }
 
 /* ---- receive ---- */
 
-static yoke_error *take_item(struct yoke_context *ctx, void *item)
+/* `ctx` NULL: the stream is closed, there is nobody to be told. */
+yoke_error *stream_decode(struct yoke_context *ctx, const yoke_record *record, const struct inbox_item *from,
+                          void *item)
+{
+    yoke_error *e = record_decode(record, from->payload, from->size, "item", item);
+    if (yoke_error_is(e, &YOKE_MSG_TYPE) && ctx && !ctx->stream.keep_on_type_error && !ctx->peer->lost)
+        context_refuse(ctx, e);
+    return e;
+}
+
+static yoke_error *take_first(struct yoke_context *ctx, struct inbox_item **item)
 {
     struct inbox_item *first = container_of(list_pop(&ctx->inbox), struct inbox_item, link);
     ctx->inbox_count--;
-    yoke_error *e;
-    if (first->is_stop) {
-        ctx->stream.ended = true;
-        e = stream_end(ctx);
-    } else {
-        e = record_decode(received_record(ctx), first->payload, first->size, "item", item);
-        if (yoke_error_is(e, &YOKE_MSG_TYPE) && !ctx->stream.keep_on_type_error && !ctx->peer->lost)
-            context_refuse(ctx, e);
+    if (!first->is_stop) {
+        *item = first;
+        return NULL;
     }
     memory_free(first);
-    return e;
+    ctx->stream.ended = true;
+    return stream_end(ctx);
 }
 
 /* Why nothing can be received, or NULL. A one-way stream is nothing but its values: those that were sent
@@ -125,12 +141,10 @@ static yoke_error *receive_refused(struct yoke_context *ctx)
     return context_while_open(ctx, context_remote_error(ctx));
 }
 
-static yoke_error *receive_item(struct yoke_context *ctx, yoke_task *task, void *item)
+yoke_error *stream_take(struct yoke_context *ctx, struct inbox_item **item)
 {
+    yoke_task *task = task_here();
     bool looked = false;
-    if (ctx->kind == DIALOG_IS_ONE_WAY && !ctx->is_opener)
-        return yoke_raise(&YOKE_USAGE, "`%s` is a one-way stream: nothing comes in to its endpoint",
-                          ctx->name);
     for (;;) {
         YOKE_TRY(receive_refused(ctx));
         if (task_has_news(task))
@@ -141,7 +155,7 @@ static yoke_error *receive_item(struct yoke_context *ctx, yoke_task *task, void 
             continue; /* it may have yielded: what was true before need not be */
         }
         if (!list_empty(&ctx->inbox))
-            return take_item(ctx, item);
+            return take_first(ctx, item);
         if (ctx->overrun && ctx->state == DIALOG_DONE)
             return context_overrun(ctx); /* the far side had ended before it could learn of that */
         if (ctx->stream.ended || ctx->state == DIALOG_DONE) {
@@ -152,14 +166,35 @@ static yoke_error *receive_item(struct yoke_context *ctx, yoke_task *task, void 
     }
 }
 
+yoke_error *stream_check_reading(const struct yoke_context *ctx)
+{
+    if (ctx->kind == DIALOG_IS_ONE_WAY && !ctx->is_opener)
+        return yoke_raise(&YOKE_USAGE, "`%s` is a one-way stream: nothing comes in to its endpoint",
+                          ctx->name);
+    if (ctx->stream.closed)
+        return yoke_raise(&YOKE_CLOSED, "the stream of `%s` was closed on this side", ctx->name);
+    return NULL;
+}
+
+static yoke_error *receive(struct yoke_context *ctx, void *item)
+{
+    YOKE_TRY(stream_check_reading(ctx));
+    if (ctx->stream.fanout)
+        return fanout_receive(ctx->stream.fanout, item);
+    struct inbox_item *first;
+    YOKE_TRY(stream_take(ctx, &first));
+    yoke_error *e = stream_decode(ctx, stream_received_record(ctx), first, item);
+    memory_free(first);
+    return e;
+}
+
 yoke_error *yoke_recv(yoke_stream *stream, void *item)
 {
-    yoke_task *task = task_here();
-    if (!task)
+    if (!task_here())
         return task_outside("yoke_recv");
-    struct yoke_context *ctx = context_of(stream);
+    struct yoke_context *ctx = stream_context(stream);
     context_enter(ctx);
-    return context_leave(ctx, receive_item(ctx, task, item));
+    return context_leave(ctx, receive(ctx, item));
 }
 
 /* ---- close ---- */
@@ -190,12 +225,13 @@ yoke_error *yoke_stream_close(yoke_stream *stream, yoke_error *e)
 {
     if (!stream)
         return e;
-    struct yoke_context *ctx = context_of(stream);
+    struct yoke_context *ctx = stream_context(stream);
     if (ctx->kind == DIALOG_IS_ONE_WAY)
         return close_one_way(ctx, e);
     if (context_answer(ctx, DIALOG_CALLS_STREAM_CLOSE) == DIALOG_DO)
         stream_say_stop(ctx);
     ctx->stream.closed = true;
+    fanout_end(ctx->stream.fanout);
     context_wake(ctx); /* other tasks that wait in a receive */
     return e;
 }

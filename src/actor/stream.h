@@ -11,6 +11,18 @@ bool stream_is_end_of(const yoke_error *e, const struct yoke_context *ctx);
 /* Tells the peer that this side sends no more, if it has a stream and has not said so and the peer has not
  * ended. */
 void stream_say_stop(struct yoke_context *ctx);
+struct yoke_context *stream_context(yoke_stream *stream);
+/* This side's stream is open from here on. options NULL: defaults. */
+void stream_begin(struct yoke_context *ctx, const yoke_stream_options *options);
+/* Why nothing can be received, whatever comes; or NULL. */
+YOKE_MUST_USE yoke_error *stream_check_reading(const struct yoke_context *ctx);
+/* What the far side's messages are of. */
+const yoke_record *stream_received_record(const struct yoke_context *ctx);
+/* The next message as it came, the caller's to free. Checkpoint; the errors are those of yoke_recv. */
+YOKE_MUST_USE yoke_error *stream_take(struct yoke_context *ctx, struct inbox_item **item);
+/* What is in it; that it does not fit is told to its sender. */
+YOKE_MUST_USE yoke_error *stream_decode(struct yoke_context *ctx, const yoke_record *record,
+                                        const struct inbox_item *from, void *item);
 /* Ends a one-way stream on its reader's side, and with it the dialog: the far task is asked to end if it has
  * not. Given the body's error, returns what remains. */
 YOKE_MUST_USE yoke_error *stream_close_one_way(struct yoke_context *ctx, yoke_error *e);
