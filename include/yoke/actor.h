@@ -209,6 +209,8 @@ size_t yoke_actors_count(const yoke_actors *actors);
 /* Views; valid as long as the portal. */
 const yoke_uid *yoke_portal_peer(const yoke_portal *portal);
 pid_t yoke_portal_pid(const yoke_portal *portal);
+/* The user whose process it is. */
+uid_t yoke_portal_user(const yoke_portal *portal);
 bool yoke_portal_is_connected(const yoke_portal *portal);
 
 /*
@@ -285,17 +287,25 @@ yoke_portal *yoke_cluster_find(const yoke_cluster *cluster, const char *name);
  *
  * What these give is a portal like any other: calls, contexts, yoke_portal_cancel_actor. It is closed by
  * yoke_portal_close, at the latest when the task ends that runs in this actor. Portals to one actor may share
- * a channel: a channel that is there (to the parent, to a child, to whom was connected before) is taken
- * first.
+ * a channel: a channel that is there (to the parent, to a child, to whom this side has connected before) is
+ * taken first.
  */
 /* The first registered of that name. `*portal` is NULL, and that is no error: there is none, or it does not
  * answer. Checkpoint. */
 YOKE_MUST_USE yoke_error *yoke_find(const char *name, yoke_portal **portal);
 /* The same, waiting till there is one. */
 YOKE_MUST_USE yoke_error *yoke_wait_for(const char *name, yoke_portal **portal);
-/* Where it listens, as a text for yoke_connect, to be freed with free(); NULL: there is none. Checkpoint.
- * Does not connect to it. */
-YOKE_MUST_USE yoke_error *yoke_query(const char *name, char **address);
+/* As yoke_find; YOKE_ACTOR_NOT_FOUND, which tells the names that there are, when there is none. */
+YOKE_MUST_USE yoke_error *yoke_find_existing(const char *name, yoke_portal **portal);
+/* All of that name which can be reached, in the order of their registration: an array of `*count` portals,
+ * each over a channel of its own. yoke_portals_close closes them and frees the array. Checkpoint. */
+YOKE_MUST_USE yoke_error *yoke_find_all(const char *name, yoke_portal ***portals, size_t *count);
+YOKE_MUST_USE yoke_error *yoke_portals_close(yoke_portal **portals, size_t count, yoke_error *e);
+/*
+ * Where it listens, as a text for yoke_connect, to be freed with free(); NULL: there is none. `*age` (may be
+ * NULL): how many ns ago it was registered; it may have ended since. Does not connect to it. Checkpoint.
+ */
+YOKE_MUST_USE yoke_error *yoke_query(const char *name, char **address, int64_t *age);
 /* Where this actor listens, from now on if it did not; to be freed with free(). Checkpoint. */
 YOKE_MUST_USE yoke_error *yoke_listen(char **address);
 

@@ -2,6 +2,7 @@
 #include "actor/connect.h"
 #include "actor/registrar.h"
 #include "actor/server.h"
+#include "base/memory.h"
 #include "msg/cursor.h"
 
 #include <stdlib.h>
@@ -14,12 +15,13 @@ static bool is_called(const yoke_uid *uid, const char *name)
     return strcmp(uid->name, name) == 0 || strcmp(uid->uuid, name) == 0;
 }
 
-/* A channel that is there already asks nobody. */
+/* A channel that is there already asks nobody; but one that the other side has opened may be closed by it at
+ * any moment, so it is not lent out. */
 static struct peer *live_peer(const struct actor *a, const char *name)
 {
     list_for_each(node, &a->peers) {
         struct peer *peer = container_of(node, struct peer, in_actor);
-        bool is_live = peer->reading && !peer->lost && !peer->channel->broken;
+        bool is_live = peer->reading && !peer->let_in && !peer->lost && !peer->channel->broken;
         if (is_live && is_called(&peer->channel->peer, name) &&
             !yoke_uid_equal(&peer->channel->peer, &a->uid))
             return peer;
@@ -88,6 +90,82 @@ yoke_error *yoke_find(const char *name, yoke_portal **portal)
     return NULL;
 }
 
+static yoke_error *not_found(struct actor *a, const char *name)
+{
+    struct buffer names = BUFFER_EMPTY;
+    YOKE_TRY(registrar_names(a, &names));
+    yoke_error *e =
+        yoke_raise(&YOKE_ACTOR_NOT_FOUND, "no actor `%s` can be reached; there are: %.*s", name,
+                   (int)buffer_size(&names), buffer_size(&names) ? (const char *)buffer_begin(&names) : "");
+    buffer_free(&names);
+    return e;
+}
+
+yoke_error *yoke_find_existing(const char *name, yoke_portal **portal)
+{
+    YOKE_TRY(yoke_find(name, portal));
+    return *portal ? NULL : not_found(actor_here(), name);
+}
+
+/* ---- all of a name ---- */
+
+yoke_error *yoke_portals_close(yoke_portal **portals, size_t count, yoke_error *e)
+{
+    for (size_t i = 0; i < count; i++)
+        e = yoke_portal_close(portals[i], e);
+    memory_free(portals);
+    return e;
+}
+
+static yoke_error *connect_to_all(struct actor *a, const struct buffer *found, yoke_portal ***portals,
+                                  size_t *count)
+{
+    struct cursor c = cursor_over(buffer_begin(found), buffer_size(found), SIZE_MAX, CURSOR_NESTING);
+    struct token head;
+    if (cursor_next(&c, &head) || (head.type != TOKEN_NIL && head.type != TOKEN_ARRAY))
+        return yoke_raise(&YOKE_PROTOCOL, "the registrar's answer is no list of addresses");
+    if (head.type == TOKEN_NIL)
+        return NULL;
+    *portals = memory_calloc(head.count + 1, sizeof **portals);
+    if (!*portals)
+        return yoke_raise(&YOKE_NO_MEMORY, "a list of portals");
+    for (uint32_t i = 0; i < head.count; i++) {
+        struct address address;
+        struct peer *peer;
+        YOKE_TRY(address_unpack(&address, &c));
+        yoke_error *e = connect_to(a, &address, NULL, &peer);
+        if (e && !yoke_error_is(e, &YOKE_CONNECT_FAILED))
+            return e;
+        yoke_error_free(e);
+        if (peer)
+            (*portals)[(*count)++] = &peer->portal;
+    }
+    return NULL;
+}
+
+yoke_error *yoke_find_all(const char *name, yoke_portal ***portals, size_t *count)
+{
+    struct actor *a;
+    struct buffer found = BUFFER_EMPTY;
+    *portals = NULL;
+    *count = 0;
+    YOKE_TRY(actor_expect("yoke_find_all", &a));
+    YOKE_TRY(check_name("yoke_find_all", name));
+    YOKE_TRY(yoke_checkpoint());
+    yoke_error *e = registrar_find(a, name, true, &found);
+    if (!e)
+        e = connect_to_all(a, &found, portals, count);
+    buffer_free(&found);
+    if (!e)
+        return NULL;
+    e = yoke_portals_close(*portals, *count, e);
+    *portals = NULL;
+    *count = 0;
+    return e;
+}
+
+/* ---- waiting ---- */
+
 yoke_error *yoke_wait_for(const char *name, yoke_portal **portal)
 {
     struct actor *a;
@@ -120,30 +198,19 @@ static yoke_error *give_text(const struct address *address, char **out)
     return *out ? NULL : yoke_raise(&YOKE_NO_MEMORY, "an address");
 }
 
-static yoke_error *first_address(const struct buffer *found, char **text)
-{
-    struct cursor c = cursor_over(buffer_begin(found), buffer_size(found), SIZE_MAX, CURSOR_NESTING);
-    struct token head;
-    struct address address;
-    if (cursor_next(&c, &head) || head.type != TOKEN_ARRAY || !head.count)
-        return NULL;
-    YOKE_TRY(address_unpack(&address, &c));
-    return give_text(&address, text);
-}
-
-yoke_error *yoke_query(const char *name, char **address)
+yoke_error *yoke_query(const char *name, char **text, int64_t *age)
 {
     struct actor *a;
-    struct buffer found = BUFFER_EMPTY;
-    *address = NULL;
+    struct address address;
+    int64_t since = 0;
+    *text = NULL;
     YOKE_TRY(actor_expect("yoke_query", &a));
     YOKE_TRY(check_name("yoke_query", name));
     YOKE_TRY(yoke_checkpoint());
-    yoke_error *e = registrar_find(a, name, false, &found);
-    if (!e)
-        e = first_address(&found, address);
-    buffer_free(&found);
-    return e;
+    YOKE_TRY(registrar_query(a, name, &address, &since));
+    if (age)
+        *age = since;
+    return address.kind == ADDRESS_NONE ? NULL : give_text(&address, text);
 }
 
 yoke_error *yoke_listen(char **address)

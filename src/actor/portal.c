@@ -12,6 +12,11 @@ pid_t yoke_portal_pid(const yoke_portal *portal)
     return (pid_t)portal->peer->channel->peer_pid;
 }
 
+uid_t yoke_portal_user(const yoke_portal *portal)
+{
+    return portal->peer->channel->peer_user;
+}
+
 bool yoke_portal_is_connected(const yoke_portal *portal)
 {
     const struct channel *c = portal->peer->channel;

@@ -21,6 +21,7 @@ struct entry {
     yoke_uid uid;
     struct address address; /* where it listens, or would */
     struct peer *via;       /* who entered it, and can be asked to ask it; NULL: nobody who is still there */
+    int64_t since;          /* yoke_now() when it was entered */
 };
 
 /* ---- the table ---- */
@@ -85,6 +86,7 @@ static yoke_error *enter(struct actor *a, const yoke_uid *uid, const struct addr
     }
     x->address = *address;
     x->via = via;
+    x->since = yoke_now();
     r->changes++;
     yoke_log(YOKE_RUNTIME, "actor `%s` is registered", uid->name);
     while (wake_first(&r->waiters, NULL))
@@ -211,6 +213,7 @@ struct match {
     yoke_uid uid;
     struct address address;
     struct peer *via; /* kept */
+    int64_t since;
     bool is_self;
 };
 
@@ -253,7 +256,7 @@ static yoke_error *look_up(struct actor *a, const char *name, bool all, struct m
     list_for_each(node, &a->registry.entries) {
         const struct entry *x = container_of(node, struct entry, in_order);
         if (fine && fits(&x->uid, name, all))
-            fine = add_match(m, &(struct match){x->uid, x->address, x->via, false});
+            fine = add_match(m, &(struct match){x->uid, x->address, x->via, x->since, false});
     }
     if (fine)
         return NULL;
@@ -390,7 +393,20 @@ yoke_error *registrar_wait(struct actor *a, const char *name, struct buffer *out
     }
 }
 
-/* ---- what the registrar serves ---- */
+/* ---- the whole ---- */
+
+static void pack_entry(struct pack *p, const yoke_uid *uid, const struct address *address)
+{
+    char key[sizeof uid->name + sizeof uid->uuid];
+    snprintf(key, sizeof key, "%s.%s", uid->name, uid->uuid);
+    pack_text(p, key, strlen(key));
+    msgpack_pack_array(&p->packer, address->kind != ADDRESS_NONE);
+    struct buffer pair = BUFFER_EMPTY;
+    if (address->kind != ADDRESS_NONE && !address_pack(&pair, address))
+        p->fault = PACK_NO_MEMORY;
+    pack_raw(p, buffer_begin(&pair), buffer_size(&pair));
+    buffer_free(&pair);
+}
 
 /* What endpoints return is freed like a decoded value. */
 static void give(yoke_value *value, const struct buffer *b)
@@ -399,12 +415,95 @@ static void give(yoke_value *value, const struct buffer *b)
     value->size = b->end;
 }
 
+/* {name.uuid: [address], ...}, in the order of registration. */
+static yoke_error *list_here(struct actor *a, yoke_value *out)
+{
+    struct buffer listing = BUFFER_EMPTY;
+    struct pack p;
+    pack_begin(&p, &listing, SIZE_MAX);
+    msgpack_pack_map(&p.packer, a->registry.by_uuid.count + 1);
+    pack_entry(&p, &a->uid, a->server ? server_address(a) : &a->root);
+    list_for_each(node, &a->registry.entries) {
+        const struct entry *x = container_of(node, struct entry, in_order);
+        pack_entry(&p, &x->uid, &x->address);
+    }
+    give(out, &listing);
+    return p.fault == PACK_FINE ? NULL : yoke_raise(&YOKE_NO_MEMORY, "a listing of the registry");
+}
+
+/* ---- without connecting ---- */
+
+YOKE_RECORD(whereabouts, (any, addr), (i64, age));
+
+static yoke_error *query_here(struct actor *a, const char *name, struct address *address, int64_t *age)
+{
+    struct matches m;
+    bool reachable = false;
+    yoke_error *e = NULL;
+    YOKE_TRY(look_up(a, name, false, &m));
+    for (size_t i = 0; i < m.count && !e && !reachable; i++) {
+        e = reach(a, &m.items[i], &reachable);
+        if (reachable) {
+            *address = m.items[i].address;
+            *age = m.items[i].is_self ? 0 : yoke_now() - m.items[i].since;
+        }
+    }
+    free_matches(&m);
+    return e;
+}
+
+yoke_error *registrar_query(struct actor *a, const char *name, struct address *address, int64_t *age)
+{
+    whereabouts found;
+    *address = (struct address){.kind = ADDRESS_NONE};
+    if (!above(a))
+        return query_here(a, name, address, age);
+    YOKE_TRY(yoke_call(&above(a)->portal, "self:query_actor", &(name_args){name}, &found));
+    yoke_error *e = found.addr.data ? read_pair(&found.addr, address) : NULL;
+    *age = found.age;
+    whereabouts_free(&found);
+    return e;
+}
+
+yoke_error *registrar_names(struct actor *a, struct buffer *out)
+{
+    yoke_value listing = {NULL, 0};
+    YOKE_TRY(above(a) ? yoke_call(&above(a)->portal, "self:get_registry", NULL, &listing)
+                      : list_here(a, &listing));
+    struct cursor c = cursor_over(listing.data, listing.size, SIZE_MAX, CURSOR_NESTING);
+    struct token t;
+    bool fine = !cursor_next(&c, &t) && t.type == TOKEN_MAP;
+    for (uint32_t i = 0, count = fine ? t.count : 0; i < count && fine; i++) {
+        fine = !cursor_next(&c, &t) && t.type == TOKEN_STR && !cursor_skip(&c);
+        const uint8_t *dot = fine ? memrchr(t.bytes, '.', t.size) : NULL;
+        if (dot && buffer_size(out))
+            buffer_append(out, ", ", 2);
+        if (dot)
+            buffer_append(out, t.bytes, (size_t)(dot - t.bytes));
+    }
+    yoke_value_free(&listing);
+    return fine ? NULL : yoke_raise(&YOKE_PROTOCOL, "the registrar's answer is no listing");
+}
+
+/* ---- what the registrar serves ---- */
+
 static yoke_error *find_actor(const name_args *args, yoke_type_any *result)
 {
     struct buffer found = BUFFER_EMPTY;
     yoke_error *e = registrar_find(actor_here(), args->name, false, &found);
     give(result, &found);
     return e;
+}
+
+static yoke_error *query_actor(const name_args *args, whereabouts *result)
+{
+    struct address address;
+    struct buffer pair = BUFFER_EMPTY;
+    YOKE_TRY(registrar_query(actor_here(), args->name, &address, &result->age));
+    if (address.kind != ADDRESS_NONE && !address_pack(&pair, &address))
+        return yoke_raise(&YOKE_NO_MEMORY, "an address");
+    give(&result->addr, &pair);
+    return NULL;
 }
 
 static yoke_error *find_all(const name_args *args, yoke_type_any *result)
@@ -436,10 +535,17 @@ static yoke_error *check_asker(const struct peer *asker, const yoke_uid *uid)
 {
     if (asker->child || yoke_uid_equal(&asker->channel->peer, uid))
         return NULL;
-    yoke_log(YOKE_WARNING, "actor `%s` may not register or unregister actor `%s`", asker->channel->peer.name,
-             uid->name);
     return yoke_raise(&YOKE_PERMISSION, "actor `%s` is no part of actor `%s`", uid->name,
                       asker->channel->peer.name);
+}
+
+/* The registrar goes on, and says what was asked of it. Returns `e`. */
+static yoke_error *odd(const struct peer *asker, yoke_error *e)
+{
+    if (e)
+        yoke_log(YOKE_WARNING, "an odd request of actor `%s`: %s", asker->channel->peer.name,
+                 yoke_error_message(e));
+    return e;
 }
 
 static yoke_error *register_actor(const register_args *args, yoke_type_none *result)
@@ -448,9 +554,9 @@ static yoke_error *register_actor(const register_args *args, yoke_type_none *res
     struct actor *a = asker->actor;
     yoke_uid uid;
     struct address address;
-    YOKE_TRY(read_uid(args->uid.items, args->uid.count, &uid));
-    YOKE_TRY(read_pair(&args->addr, &address));
-    YOKE_TRY(check_asker(asker, &uid));
+    YOKE_TRY(odd(asker, read_uid(args->uid.items, args->uid.count, &uid)));
+    YOKE_TRY(odd(asker, read_pair(&args->addr, &address)));
+    YOKE_TRY(odd(asker, check_asker(asker, &uid)));
     if (asker->lost)
         return NULL; /* what it had entered was taken out */
     YOKE_TRY(enter(a, &uid, &address, asker->channel->peer_is_yoke ? asker : NULL));
@@ -461,59 +567,22 @@ static yoke_error *unregister_actor(const unregister_args *args, yoke_type_none 
 {
     struct peer *asker = serve_asker();
     yoke_uid uid;
-    YOKE_TRY(read_uid(args->uid.items, args->uid.count, &uid));
-    YOKE_TRY(check_asker(asker, &uid));
+    YOKE_TRY(odd(asker, read_uid(args->uid.items, args->uid.count, &uid)));
+    YOKE_TRY(odd(asker, check_asker(asker, &uid)));
     struct entry *x = entry_of(&asker->actor->registry, uid.uuid);
     if (!x) {
-        yoke_log(YOKE_RUNTIME, "actor `%s`, which is to be unregistered, is not known", uid.name);
+        yoke_log(YOKE_WARNING, "actor `%s` unregisters actor `%s`, which is not known",
+                 asker->channel->peer.name, uid.name);
         return NULL;
     }
     take_out(&asker->actor->registry, x);
     return tell_removed(asker->actor, &uid);
 }
 
-static struct match self_match(struct actor *a)
-{
-    struct match m = {.uid = a->uid};
-    if (a->server)
-        m.address = *server_address(a);
-    return m;
-}
-
-static void pack_entry(struct pack *p, const yoke_uid *uid, const struct address *address)
-{
-    char key[sizeof uid->name + sizeof uid->uuid];
-    snprintf(key, sizeof key, "%s.%s", uid->name, uid->uuid);
-    pack_text(p, key, strlen(key));
-    msgpack_pack_array(&p->packer, address->kind != ADDRESS_NONE);
-    struct buffer pair = BUFFER_EMPTY;
-    if (address->kind != ADDRESS_NONE && !address_pack(&pair, address))
-        p->fault = PACK_NO_MEMORY;
-    pack_raw(p, buffer_begin(&pair), buffer_size(&pair));
-    buffer_free(&pair);
-}
-
-/* {name.uuid: [address], ...}, in the order of registration. */
 static yoke_error *get_registry(const yoke_type_none *args, yoke_type_any *result)
 {
     struct actor *a = actor_here();
-    struct buffer listing = BUFFER_EMPTY;
-    if (above(a)) {
-        yoke_error *e = ask_above(a, "self:get_registry", NULL, &listing);
-        give(result, &listing);
-        return e;
-    }
-    struct pack p;
-    pack_begin(&p, &listing, SIZE_MAX);
-    msgpack_pack_map(&p.packer, a->registry.by_uuid.count + 1);
-    struct match self = self_match(a);
-    pack_entry(&p, &self.uid, &self.address);
-    list_for_each(node, &a->registry.entries) {
-        const struct entry *x = container_of(node, struct entry, in_order);
-        pack_entry(&p, &x->uid, &x->address);
-    }
-    give(result, &listing);
-    return p.fault == PACK_FINE ? NULL : yoke_raise(&YOKE_NO_MEMORY, "a listing of the registry");
+    return above(a) ? yoke_call(&above(a)->portal, "self:get_registry", NULL, result) : list_here(a, result);
 }
 
 YOKE_RECORD(address_args, (any, addr));
@@ -542,8 +611,10 @@ static yoke_error *delete_addr(const address_args *args, yoke_type_any *result)
         return e;
     }
     struct entry *x = entry_at(&a->registry, &address);
-    if (!x)
+    if (!x) {
+        yoke_log(YOKE_WARNING, "an address that is to be deleted is nobody's");
         return NULL;
+    }
     struct pack p;
     pack_begin(&p, &answer, SIZE_MAX);
     msgpack_pack_array(&p.packer, 2);
@@ -595,6 +666,7 @@ static yoke_error *listen_for(const listen_args *args, yoke_type_any *result)
 
 /* The namespace `self` of the wire protocol. */
 YOKE_MODULE(self, YOKE_CALL(find_actor, name_args, any), YOKE_CALL(wait_for_actor, name_args, any),
-            YOKE_CALL(find_all, name_args, any), YOKE_CALL(register_actor, register_args, none),
+            YOKE_CALL(find_all, name_args, any), YOKE_CALL(query_actor, name_args, whereabouts),
+            YOKE_CALL(register_actor, register_args, none),
             YOKE_CALL(unregister_actor, unregister_args, none), YOKE_CALL(get_registry, none, any),
             YOKE_CALL(delete_addr, address_args, any), YOKE_CALL(listen_for, listen_args, any));

@@ -50,6 +50,12 @@ void registrar_peer_lost(struct peer *peer);
 YOKE_MUST_USE yoke_error *registrar_find(struct actor *a, const char *name, bool all, struct buffer *out);
 /* The same, waiting till there is one. */
 YOKE_MUST_USE yoke_error *registrar_wait(struct actor *a, const char *name, struct buffer *out);
+/* The first reachable one's address, and how long ago (ns) it was registered, without connecting to it; kind
+ * ADDRESS_NONE: there is none. */
+YOKE_MUST_USE yoke_error *registrar_query(struct actor *a, const char *name, struct address *address,
+                                          int64_t *age);
+/* The names that are registered, "root, a, b", for people: appended, without a zero. */
+YOKE_MUST_USE yoke_error *registrar_names(struct actor *a, struct buffer *out);
 /* Nobody answers at this address: who was entered with it goes. Checkpoint. */
 YOKE_MUST_USE yoke_error *registrar_delete_address(struct actor *a, const struct address *address);
 

@@ -45,11 +45,12 @@ static yoke_error *refuse(const struct channel *c, const char *what)
 }
 
 /* Only this user's processes, before a byte of theirs is read. */
-static yoke_error *check_user(const struct channel *c, struct transport_credentials *who)
+static yoke_error *check_user(struct channel *c, struct transport_credentials *who)
 {
     *who = (struct transport_credentials){0};
     if (!c->transport->credentials(c->fd, who))
         return NULL;
+    c->peer_user = who->uid;
     if (who->uid == geteuid())
         return NULL;
     return yoke_raise(&YOKE_PERMISSION, "process %d of user %u is refused: it is another user's",

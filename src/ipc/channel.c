@@ -128,6 +128,7 @@ yoke_error *channel_open(struct channel **channel, int fd, const struct transpor
     c->limits = limits ? *limits : msg_limits_default;
     c->scheduler = scheduler_here;
     strcpy(c->peer.name, "?");
+    c->peer_user = geteuid();
     list_init(&c->senders);
     yoke_event_init(&c->drained);
     c->flush.fn = flush_hook;
