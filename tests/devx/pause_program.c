@@ -1,7 +1,8 @@
 /*
  * What test_pause.py runs in a terminal: a child that pauses, and a root that debugs it. The argument says
  * how: `plain`, `thread` (the child pauses in a second thread), `gone` (the child has ended when the debugger
- * comes), `cancel` (the root gives up after a second), `refuse` (the child does not let the debugger in).
+ * comes), `cancel` (the root gives up when it gets SIGUSR1), `refuse` (the child does not let the debugger
+ * in).
  */
 #include "base/error.h"
 #include "devx/debugger.h"
@@ -87,19 +88,42 @@ static yoke_error *ready(void *arg, pid_t debugger)
     return strcmp(mode, "refuse") == 0 ? yoke_raise(&YOKE_PERMISSION, "the child refuses") : NULL;
 }
 
-static yoke_error *root_task(void *arg)
+static volatile sig_atomic_t told;
+
+static void note_told(int signal)
 {
-    struct root *root = arg;
+    told = 1;
+}
+
+static yoke_error *cancel_when_told(void *scope)
+{
+    while (!told)
+        YOKE_TRY(yoke_sleep(YOKE_MS(20)));
+    yoke_scope_cancel(scope, "told");
+    return NULL;
+}
+
+static yoke_error *debug(void *root)
+{
+    return debugger_run(&((struct root *)root)->request, "left", ready, root);
+}
+
+static yoke_error *debug_till_told(void *root)
+{
+    signal(SIGUSR1, note_told);
+    yoke_nursery n;
     yoke_scope s;
-    if (strcmp(mode, "cancel") == 0)
-        YOKE_TRY(yoke_move_on_after(&s, YOKE_MS(2000)));
-    else
-        YOKE_TRY(yoke_scope_open(&s));
-    yoke_error *e = debugger_run(&root->request, "left", ready, root);
-    e = yoke_scope_close(&s, e);
-    if (yoke_scope_cancelled_caught(&s))
-        printf("root: cancelled\n");
-    return e;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_scope_open(&s);
+    if (!e) {
+        e = yoke_spawn(&n, cancel_when_told, &s);
+        if (!e)
+            e = debug(root);
+        e = yoke_scope_close(&s, e);
+        if (yoke_scope_cancelled_caught(&s))
+            printf("root: cancelled\n");
+    }
+    return yoke_nursery_close(&n, e);
 }
 
 static bool same_modes(const struct termios *a, const struct termios *b)
@@ -126,7 +150,7 @@ int main(int argc, char **argv)
         return 1;
     struct termios before, after;
     bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
-    yoke_error *e = yoke_run(root_task, &root, NULL);
+    yoke_error *e = yoke_run(strcmp(mode, "cancel") == 0 ? debug_till_told : debug, &root, NULL);
     if (e)
         printf("root: error: %s\n", yoke_error_message(e));
     yoke_error_free(e);

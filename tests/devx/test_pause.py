@@ -197,6 +197,7 @@ def test_killed_debugger():
 def test_cancelled():
     p = at_prompt("cancel")
     gdb = debugger_of(p)
+    os.kill(p.pid, signal.SIGUSR1)
     ends(p, 0, "root: cancelled", "child: abandoned")
     assert not os.path.exists("/proc/%d" % gdb)
 
