@@ -214,7 +214,7 @@ static void test_portal_10_one_main_task(void **state)
 static yoke_error *what_is_no_main_task(struct scene *s)
 {
     yoke_actors *a = s->actors;
-    EXPECT(yoke_actors_run(a, "x", "ends:link_up", NULL, NULL), &YOKE_USAGE, "is a context");
+    EXPECT(yoke_actors_run(a, "x", "ends:link_up", NULL, NULL), &YOKE_USAGE, "is no call");
     EXPECT(yoke_actors_run(a, "x", "ends:no_such", NULL, NULL), &YOKE_USAGE, "no endpoint `no_such`");
     EXPECT(yoke_actors_run(a, "x", "no_such:add", NULL, NULL), &YOKE_USAGE, "no module `no_such`");
     EXPECT(yoke_actors_run(a, "x", "add", NULL, NULL), &YOKE_USAGE, "module:function");
