@@ -2,58 +2,12 @@
  * Who cancels whom: actors and their nurseries, cancelled by the body, by a failure, by ctrl-c, from two
  * levels up; and who is named for it.
  */
-#include "tree.h"
+#include "told.h"
 
 #include <signal.h>
-#include <sys/stat.h>
 
 YOKE_ERROR_KIND(APP_K, "test.K", NULL);
 YOKE_ERROR_KIND(APP_L, "test.L", NULL);
-
-/* ---- a file that the actors of a tree write to, a line at a time ---- */
-
-static char told[] = "/tmp/yoke-test-XXXXXX";
-static char told_text[4096];
-
-static void tell_in(const char *path, const char *line)
-{
-    char text[300];
-    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    int size = snprintf(text, sizeof text, "%s\n", line);
-    if (fd < 0 || write(fd, text, (size_t)size) != size)
-        abort();
-    close(fd);
-}
-
-static void told_begin(void)
-{
-    memcpy(strrchr(told, '-') + 1, "XXXXXX", 6);
-    close(mkstemp(told));
-}
-
-static const char *told_read(void)
-{
-    int fd = open(told, O_RDONLY | O_CLOEXEC);
-    ssize_t n = read(fd, told_text, sizeof told_text - 1);
-    told_text[n > 0 ? n : 0] = '\0';
-    close(fd);
-    return told_text;
-}
-
-static const char *told_end(void)
-{
-    told_read();
-    unlink(told);
-    return told_text;
-}
-
-static int lines_of(const char *text)
-{
-    int n = 0;
-    for (; *text; text++)
-        n += *text == '\n';
-    return n;
-}
 
 /* ---- endpoints ---- */
 
