@@ -56,7 +56,12 @@ typedef struct yoke_context yoke_context;
 typedef struct yoke_stream yoke_stream;
 typedef struct yoke_actors yoke_actors;
 
-enum yoke_endpoint_type { YOKE_ENDPOINT_CALL, YOKE_ENDPOINT_CONTEXT, YOKE_ENDPOINT_STREAM };
+enum yoke_endpoint_type {
+    YOKE_ENDPOINT_CALL,
+    YOKE_ENDPOINT_CONTEXT,
+    YOKE_ENDPOINT_STREAM,
+    YOKE_ENDPOINT_OPEN /* none that can be asked: what the module wants to do first */
+};
 
 /* One endpoint: made by the macros below. */
 typedef struct yoke_endpoint {
@@ -67,6 +72,7 @@ typedef struct yoke_endpoint {
     yoke_error *(*call)(const void *args, void *result);
     yoke_error *(*context)(yoke_context *ctx, const void *args, void *result);
     yoke_error *(*stream)(yoke_stream *stream, const void *args);
+    yoke_error *(*open)(void);
 } yoke_endpoint;
 
 typedef struct yoke_module {
@@ -74,6 +80,7 @@ typedef struct yoke_module {
     const yoke_endpoint *endpoints;
     size_t count;
     struct yoke_module *next; /* in the list of the binary's modules */
+    const char *file;         /* the shared object that it came from; NULL: the program */
 } yoke_module;
 
 /* Called by YOKE_MODULE before main(). Two modules of one name end the program. */
@@ -92,12 +99,19 @@ void yoke_module_register(yoke_module *module);
  * const lines_args *args); The endpoint sends its values by yoke_send and the stream ends with its return: in
  * peace, or with its error. A reader that leaves early cancels it (in a yoke_send, say). See
  * yoke_portal_stream_open.
+ *
+ * YOKE_OPEN(prepare) in the list is no endpoint: yoke_error *prepare(void) runs in each actor that serves the
+ * module, before anybody can ask anything of it. Its error is what yoke_actors_start then returns.
+ *
+ * A module may be in a shared object too: one compiled with -shared -fPIC, whose path stands in an actor's
+ * `.modules`. It and the program share one libyoke: link the program with the shared library, or with
+ * -rdynamic.
  */
 #define YOKE_MODULE(module_name, ...)                                                                        \
     static const yoke_endpoint yoke_endpoints_##module_name##_[] = {__VA_ARGS__};                            \
     static yoke_module yoke_module_##module_name##_ = {                                                      \
         #module_name, yoke_endpoints_##module_name##_,                                                       \
-        sizeof yoke_endpoints_##module_name##_ / sizeof yoke_endpoints_##module_name##_[0], NULL};           \
+        sizeof yoke_endpoints_##module_name##_ / sizeof yoke_endpoints_##module_name##_[0], NULL, NULL};     \
     __attribute__((constructor(160))) static void yoke_module_##module_name##_register_(void)                \
     {                                                                                                        \
         yoke_module_register(&yoke_module_##module_name##_);                                                 \
@@ -112,7 +126,12 @@ void yoke_module_register(yoke_module *module);
             (yoke_error * (*)(const void *, void *))(                                                        \
                 1 ? (fn)                                                                                     \
                   : (yoke_error * (*)(const yoke_type_##args_type *, yoke_type_##result_type *))0),          \
-            NULL, NULL                                                                                       \
+            NULL, NULL, NULL                                                                                 \
+    }
+#define YOKE_OPEN(fn)                                                                                        \
+    {                                                                                                        \
+        #fn, YOKE_ENDPOINT_OPEN, &yoke_record_none, &yoke_record_none, &yoke_record_none, NULL, NULL, NULL,  \
+            NULL, NULL, 1 ? (fn) : (yoke_error * (*)(void))0                                                       \
     }
 /* Arguments travel by name: of another type the compiler says that yoke_this_takes_a_record_or_none_but_not_... */
 #define YOKE_TAKES_(type) &yoke_record_##type + yoke_this_takes_a_record_or_none_but_not_##type
@@ -126,14 +145,15 @@ void yoke_module_register(yoke_module *module);
                 1 ? (fn)                                                                                     \
                   : (yoke_error * (*)(yoke_context *, const yoke_type_##args_type *,                         \
                                       yoke_type_##result_type *))0),                                         \
-            NULL                                                                                             \
+            NULL, NULL                                                                                       \
     }
 #define YOKE_STREAM(fn, args_type, item_type)                                                                \
     {                                                                                                        \
-        #fn, YOKE_ENDPOINT_STREAM, &yoke_record_##args_type, &yoke_record_none, &yoke_record_none,           \
+        #fn, YOKE_ENDPOINT_STREAM, YOKE_TAKES_(args_type), &yoke_record_none, &yoke_record_none,             \
             &yoke_record_none, &yoke_record_##item_type, NULL, NULL,                                         \
             (yoke_error * (*)(yoke_stream *, const void *))(                                                 \
-                1 ? (fn) : (yoke_error * (*)(yoke_stream *, const yoke_type_##args_type *))0)                \
+                1 ? (fn) : (yoke_error * (*)(yoke_stream *, const yoke_type_##args_type *))0),               \
+            NULL                                                                                             \
     }
 /* clang-format on */
 
@@ -155,7 +175,8 @@ typedef struct yoke_actors_options {
 } yoke_actors_options;
 
 typedef struct yoke_actor_options {
-    const char *modules;       /* names, separated by spaces or commas; NULL: none */
+    const char *modules;       /* names, and paths (with a slash) of shared objects, whose modules are all
+                                  served; separated by spaces or commas; NULL: none */
     enum yoke_backend backend; /* default: the nursery's */
     const char *log_filter;    /* as yoke_log_set; NULL: the parent's */
     int debug_mode;            /* as above; 0: the nursery's */

@@ -4,6 +4,7 @@
 #include "actor/death.h"
 #include "actor/main_task.h"
 #include "actor/module.h"
+#include "actor/module_file.h"
 #include "actor/relay.h"
 #include "actor/spawn.h"
 #include "base/error.h"
@@ -193,14 +194,29 @@ static yoke_error *connect_child(yoke_actors *actors, struct child *c, int chann
     return peer_begin(c->peer);
 }
 
+/* Only where there is something to open, for it costs a message there and back. */
+static yoke_error *open_modules(struct child *c, const yoke_actor_options *o)
+{
+    const char **modules;
+    YOKE_TRY(module_parse(o->modules, &modules));
+    bool wanted = module_wants_opening(modules);
+    module_names_free(modules);
+    if (!wanted)
+        return NULL;
+    yoke_scope s;
+    YOKE_TRY(yoke_fail_after(&s, o->start_bound ? o->start_bound : HANDSHAKE_BOUND));
+    return yoke_scope_close(&s, yoke_call(&c->peer->portal, "yoke.modules:open", NULL, NULL));
+}
+
 /* Nothing of a child that did not start is left; the error says why it did not. */
 static yoke_error *give_up(struct child *c, yoke_error *e)
 {
-    bool ours = yoke_error_is_cancelled(e) || yoke_error_is(e, &YOKE_INTERRUPTED);
+    bool told = yoke_error_is(e, &YOKE_REMOTE); /* its own word, after which it ends */
+    bool ours = told || yoke_error_is_cancelled(e) || yoke_error_is(e, &YOKE_INTERRUPTED);
     /* It may be ending by itself: then how it ended is the better reason. */
-    if (!ours && yoke_error_is(e, &YOKE_TRANSPORT_CLOSED)) {
+    if (told || yoke_error_is(e, &YOKE_TRANSPORT_CLOSED)) {
         yoke_scope s;
-        yoke_error *waited = yoke_move_on_after(&s, YOKE_MS(200));
+        yoke_error *waited = yoke_move_on_after(&s, told ? KILL_BOUND : YOKE_MS(200));
         if (!waited)
             waited = yoke_scope_close(&s, yoke_event_wait(&c->verdict));
         yoke_error_free(waited);
@@ -222,11 +238,9 @@ yoke_error *actors_check_options(const yoke_actor_options *o)
 {
     if (o->start_bound < 0)
         return yoke_raise(&YOKE_USAGE, "start_bound is negative");
-    const char **modules = NULL;
+    const char **modules;
     YOKE_TRY(module_parse(o->modules, &modules));
-    for (const char **m = modules; *m; m++)
-        memory_free((char *)*m);
-    memory_free(modules);
+    module_names_free(modules);
     return NULL;
 }
 
@@ -240,7 +254,7 @@ static yoke_error *closed(const char *name)
 static yoke_error *explain(const yoke_actors *actors, const char *name, yoke_error *e)
 {
     if (!e || yoke_error_is_cancelled(e) || yoke_error_is(e, &YOKE_INTERRUPTED) ||
-        yoke_error_is(e, &YOKE_CLOSED))
+        yoke_error_is(e, &YOKE_CLOSED) || yoke_error_is(e, &YOKE_REMOTE))
         return e;
     return actors->cancelled
                ? yoke_wrap(e, &YOKE_CLOSED, "actor `%s` did not start: its nursery was cancelled", name)
@@ -262,6 +276,8 @@ static yoke_error *start(yoke_actors *actors, const char *name, const yoke_actor
         return e;
     }
     e = connect_child(actors, c, spawned.channel_fd, o);
+    if (!e)
+        e = open_modules(c, o);
     if (!e && yoke_event_is_set(&c->verdict)) /* it has died meanwhile, and its supervisor left that to us */
         e = peer_lost(c->peer);
     if (!e && actors->cancelled) /* meanwhile, by another task */

@@ -1,19 +1,58 @@
 #include "actor/module.h"
 
+#include "actor/module_file.h"
+
 #include "base/buffer.h"
 #include "base/die.h"
 #include "base/memory.h"
 
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 YOKE_ERROR_KIND(YOKE_MODULE_NOT_EXPOSED, "yoke.ModuleNotExposed", NULL);
 YOKE_ERROR_KIND(YOKE_ENDPOINT_NOT_FOUND, "yoke.EndpointNotFound", NULL);
 
-/* Filled by constructors before main(), and only read after that. */
+/* Filled by constructors before main(); after that modules of shared objects come and go. */
 static yoke_module *modules;
+static yoke_module **collected; /* while a shared object is opened: where its modules go */
+
+void module_collect(yoke_module **into)
+{
+    collected = into;
+}
+
+const char *module_join(yoke_module *found, const char *file)
+{
+    for (const yoke_module *m = found; m; m = m->next)
+        if (module_find(text_view(m->name)))
+            return m->name;
+    while (found) {
+        yoke_module *m = found;
+        found = m->next;
+        m->file = file;
+        m->next = modules;
+        modules = m;
+    }
+    return NULL;
+}
+
+void module_leave(const char *file)
+{
+    for (yoke_module **at = &modules; *at;)
+        if ((*at)->file == file)
+            *at = (*at)->next;
+        else
+            at = &(*at)->next;
+}
 
 void yoke_module_register(yoke_module *module)
 {
+    if (collected) {
+        module->next = *collected;
+        *collected = module;
+        return;
+    }
     for (const yoke_module *m = modules; m; m = m->next)
         if (strcmp(m->name, module->name) == 0)
             die("two modules of this program are named `%s`", module->name);
@@ -32,7 +71,7 @@ const yoke_module *module_find(struct text_view name)
 const yoke_endpoint *module_endpoint(const yoke_module *module, struct text_view name)
 {
     for (size_t i = 0; i < module->count; i++)
-        if (text_view_is(name, module->endpoints[i].name))
+        if (text_view_is(name, module->endpoints[i].name) && module->endpoints[i].type != YOKE_ENDPOINT_OPEN)
             return &module->endpoints[i];
     return NULL;
 }
@@ -80,27 +119,72 @@ static yoke_error *no_endpoint(const yoke_module *module, struct text_view name)
 {
     struct buffer b = BUFFER_EMPTY;
     for (size_t i = 0; i < module->count; i++)
-        add_name(&b, module->endpoints[i].name);
+        if (module->endpoints[i].type != YOKE_ENDPOINT_OPEN)
+            add_name(&b, module->endpoints[i].name);
     yoke_error *e = yoke_raise(&YOKE_ENDPOINT_NOT_FOUND, "module `%s` has no endpoint `%.*s`; it has: %s",
                                module->name, (int)name.size, name.data, names_text(&b));
     buffer_free(&b);
     return e;
 }
 
-/* ---- look up ---- */
-
 static bool is_separator(char c)
 {
     return c == ' ' || c == ',' || c == '\t' || c == '\n';
 }
 
+/* ---- lists of modules ---- */
+
+struct names {
+    const char **at; /* NULL-terminated */
+    size_t count;
+};
+
+void module_names_free(const char **names)
+{
+    for (const char **name = names; name && *name; name++)
+        memory_free((char *)*name);
+    memory_free(names);
+}
+
+static yoke_error *keep_name(struct names *names, const char *name)
+{
+    const char **grown = memory_realloc(names->at, (names->count + 2) * sizeof *grown);
+    if (!grown)
+        return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
+    names->at = grown;
+    names->at[names->count] = memory_strdup(name);
+    names->at[names->count + 1] = NULL;
+    return names->at[names->count++] ? NULL : yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
+}
+
+static yoke_error *keep_modules_of_file(struct names *names, struct text_view name)
+{
+    char path[PATH_MAX], *real;
+    snprintf(path, sizeof path, "%.*s", (int)name.size, name.data);
+    yoke_error *e = module_file_open(path, &real);
+    for (const yoke_module *m = modules; m && !e; m = m->next)
+        if (m->file && strcmp(m->file, real) == 0)
+            e = keep_name(names, m->name);
+    free(real);
+    return e;
+}
+
+static yoke_error *keep(struct names *names, struct text_view name)
+{
+    if (memchr(name.data, '/', name.size))
+        return keep_modules_of_file(names, name);
+    const yoke_module *module = module_find(name);
+    if (module)
+        return keep_name(names, module->name);
+    return yoke_wrap(no_module(name, NULL, "in this program"), &YOKE_USAGE,
+                     "an actor can't serve module `%.*s`", (int)name.size, name.data);
+}
+
 yoke_error *module_parse(const char *names, const char ***out)
 {
-    size_t count = 0;
-    *out = memory_calloc((names ? strlen(names) : 0) / 2 + 2, sizeof **out);
-    if (!*out)
-        return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
-    for (const char *at = names ? names : ""; *at;) {
+    struct names kept = {memory_calloc(1, sizeof *kept.at), 0};
+    yoke_error *e = kept.at ? NULL : yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
+    for (const char *at = names ? names : ""; *at && !e;) {
         if (is_separator(*at)) {
             at++;
             continue;
@@ -109,23 +193,17 @@ yoke_error *module_parse(const char *names, const char ***out)
         while (at[name.size] && !is_separator(at[name.size]))
             name.size++;
         at += name.size;
-        const yoke_module *module = module_find(name);
-        char *copy = module ? memory_strdup(module->name) : NULL;
-        if (copy) {
-            (*out)[count++] = copy;
-            continue;
-        }
-        while (count)
-            memory_free((char *)(*out)[--count]);
-        memory_free(*out);
-        *out = NULL;
-        if (module)
-            return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
-        return yoke_wrap(no_module(name, NULL, "in this program"), &YOKE_USAGE,
-                         "an actor can't serve module `%.*s`", (int)name.size, name.data);
+        e = keep(&kept, name);
     }
-    return NULL;
+    if (e) {
+        module_names_free(kept.at);
+        kept.at = NULL;
+    }
+    *out = kept.at;
+    return e;
 }
+
+/* ---- look up ---- */
 
 /* No blank and no control character. */
 static bool is_plain(const char *name)

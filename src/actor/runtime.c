@@ -1,6 +1,8 @@
 #include "actor/runtime.h"
 
 #include "actor/context.h"
+#include "actor/module.h"
+#include "actor/module_file.h"
 #include "actor/peer.h"
 #include "actor/zygote.h"
 #include "base/memory.h"
@@ -57,9 +59,9 @@ void actor_init(struct actor *a, const yoke_uid *uid, const struct actor_hooks *
 
 void actor_free(struct actor *a)
 {
-    for (const char **m = a->modules; m && *m; m++)
-        memory_free((char *)*m);
-    memory_free(a->modules);
+    module_names_free(a->modules);
+    module_names_free(a->module_files);
+    module_files_close();
     zygote_close(a->zygote);
     registry_free(&a->registry);
 }

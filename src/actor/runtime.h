@@ -29,12 +29,13 @@ struct actor {
     char directory[DIRECTORY_PATH_BYTES]; /* of socket files; "": not asked for yet */
     struct address root;                  /* where the root listens once somebody wants it to */
 
-    const char **modules;  /* exposed by the parent; NULL-terminated */
-    struct peer *parent;   /* NULL in the root */
-    list peers;            /* struct peer, by in_actor */
-    list children;         /* struct child, by in_actor */
-    struct zygote *zygote; /* for the fork backend; NULL till it is needed */
-    bool sweeping;         /* a task looks for orphans */
+    const char **modules;      /* exposed by the parent; NULL-terminated */
+    const char **module_files; /* shared objects that they are in; NULL-terminated */
+    struct peer *parent;       /* NULL in the root */
+    list peers;                /* struct peer, by in_actor */
+    list children;             /* struct child, by in_actor */
+    struct zygote *zygote;     /* for the fork backend; NULL till it is needed */
+    bool sweeping;             /* a task looks for orphans */
 
     struct server *server; /* NULL: it does not listen */
     bool server_opening;

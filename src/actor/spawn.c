@@ -133,12 +133,12 @@ yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, const yoke
 
 /* What our children need beyond the protocol's own fields. */
 YOKE_RECORD(spawn_extra, (boolean, debug_mode), (u8, backend), (str, log_filter), (list, str, modules),
-            (str, directory), (str, root));
+            (list, str, files), (str, directory), (str, root));
 YOKE_RECORD(runtime_vars, (boolean, _is_root), (any, _root_mailbox), (list, any, _root_addrs),
             (list, str, _enable_tpts), (list, any, _registry_addrs), (boolean, _debug_mode),
             (boolean, _is_infected_aio));
 
-/* {name: name, ...} */
+/* {name: the shared object that it is in, or the name again} */
 static bool pack_modules(struct buffer *out, const char *const *modules)
 {
     size_t count = 0;
@@ -148,8 +148,10 @@ static bool pack_modules(struct buffer *out, const char *const *modules)
     pack_begin(&p, out, SIZE_MAX);
     msgpack_pack_map(&p.packer, count);
     for (size_t i = 0; i < count; i++) {
+        const yoke_module *m = module_find(text_view(modules[i]));
+        const char *where = m && m->file ? m->file : modules[i];
         pack_text(&p, modules[i], strlen(modules[i]));
-        pack_text(&p, modules[i], strlen(modules[i]));
+        pack_text(&p, where, strlen(where));
     }
     if (p.fault == PACK_FINE)
         return true;
@@ -210,11 +212,22 @@ static yoke_error *post_spec(struct peer *peer, const spawn_extra *extra, const 
     return channel_post(peer->channel, &m);
 }
 
-static void free_modules(const char **modules)
+/* The shared objects that the modules are in. */
+static yoke_error *list_files(const char **modules, const char ***files, size_t *count)
 {
-    for (const char **m = modules; m && *m; m++)
-        memory_free((char *)*m);
-    memory_free(modules);
+    size_t room = 0;
+    while (modules[room])
+        room++;
+    *files = memory_calloc(room + 1, sizeof **files);
+    if (!*files)
+        return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
+    *count = 0;
+    for (const char **name = modules; *name; name++) {
+        const yoke_module *m = module_find(text_view(*name));
+        if (m && m->file)
+            (*files)[(*count)++] = m->file;
+    }
+    return NULL;
 }
 
 yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_actor_options *o)
@@ -223,6 +236,13 @@ yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_a
     const char **modules;
     char root[ADDRESS_TEXT_BYTES] = "";
     YOKE_TRY(module_parse(o->modules, &modules));
+    const char **files;
+    size_t file_count;
+    yoke_error *e = list_files(modules, &files, &file_count);
+    if (e) {
+        module_names_free(modules);
+        return e;
+    }
     server_know_root(a);
     if (a->root.kind != ADDRESS_NONE)
         address_print(&a->root, root);
@@ -233,18 +253,34 @@ yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_a
         .directory = a->directory,
         .root = root,
     };
+    extra.files.items = files;
+    extra.files.count = file_count;
     extra.modules.items = modules;
     while (modules[extra.modules.count])
         extra.modules.count++;
     struct buffer b[3] = {BUFFER_EMPTY, BUFFER_EMPTY, BUFFER_EMPTY};
-    yoke_error *e = post_spec(peer, &extra, modules, b);
+    e = post_spec(peer, &extra, modules, b);
     for (int i = 0; i < 3; i++)
         buffer_free(&b[i]);
-    free_modules(modules);
+    memory_free(files);
+    module_names_free(modules);
     return e;
 }
 
 /* ---- the child's side ---- */
+
+static yoke_error *copy_names(const char ***out, const char *const *names, size_t count)
+{
+    *out = memory_calloc(count + 1, sizeof **out);
+    if (!*out)
+        return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
+    for (size_t i = 0; i < count; i++) {
+        (*out)[i] = memory_strdup(names[i]);
+        if (!(*out)[i])
+            return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
+    }
+    return NULL;
+}
 
 static yoke_error *take_extra(struct actor *a, const spawn_extra *extra)
 {
@@ -254,15 +290,8 @@ static yoke_error *take_extra(struct actor *a, const spawn_extra *extra)
     if (*extra->root)
         YOKE_TRY(address_parse(&a->root, extra->root));
     snprintf(a->directory, sizeof a->directory, "%s", extra->directory);
-    a->modules = memory_calloc(extra->modules.count + 1, sizeof *a->modules);
-    if (!a->modules)
-        return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
-    for (size_t i = 0; i < extra->modules.count; i++) {
-        a->modules[i] = memory_strdup(extra->modules.items[i]);
-        if (!a->modules[i])
-            return yoke_raise(&YOKE_NO_MEMORY, "a list of modules");
-    }
-    return NULL;
+    YOKE_TRY(copy_names(&a->modules, extra->modules.items, extra->modules.count));
+    return copy_names(&a->module_files, extra->files.items, extra->files.count);
 }
 
 yoke_error *spawn_take_spec(struct actor *a, const struct msg *m)
