@@ -26,6 +26,8 @@ extern const yoke_error_kind
     YOKE_CONTEXT_CANCELLED;                     /* a linked task was cancelled: see yoke_error_canceller */
 extern const yoke_error_kind YOKE_ACTOR_DIED;   /* by a signal; with its backtrace where the actor crashed */
 extern const yoke_error_kind YOKE_ACTOR_EXITED; /* by itself, though nobody had asked it to */
+extern const yoke_error_kind
+    YOKE_ACTOR_CANCELLED; /* somebody outside of this tree's rules ended it: SIGTERM */
 extern const yoke_error_kind YOKE_SPAWN_FAILED;
 extern const yoke_error_kind YOKE_MODULE_NOT_EXPOSED;
 extern const yoke_error_kind YOKE_ENDPOINT_NOT_FOUND;
@@ -39,8 +41,8 @@ extern const yoke_error_kind YOKE_NO_RESULT; /* the actor has no main task */
 const yoke_uid *yoke_error_canceller(const yoke_error *e);
 /* Of an error of kind YOKE_REMOTE: the actor in which it was first raised. NULL for other errors. A view. */
 const yoke_uid *yoke_error_source(const yoke_error *e);
-/* Of an error of kind YOKE_ACTOR_DIED: the signal; of kind YOKE_ACTOR_EXITED: minus the status. 0 for other
- * errors. */
+/* Of an error of kind YOKE_ACTOR_DIED or YOKE_ACTOR_CANCELLED: the signal; of kind YOKE_ACTOR_EXITED: minus
+ * the status. 0 for other errors. */
 int yoke_error_signal(const yoke_error *e);
 
 /* ---- the program ------------------------------------------------------------------------------- */
@@ -48,6 +50,12 @@ int yoke_error_signal(const yoke_error *e);
 /* The exit status of the program, 1 to 255: with an error of app's instead of 1, without one (a bad command
    line, say) instead of 0. Any task of the root. */
 void yoke_exit_status(int status);
+/* The exit status of a program that a signal ends (ctrl-c, SIGTERM, SIGHUP, or SIGPIPE: nobody reads its
+   output any more), 1 to 255; 0, the default: 128 + the signal's number; YOKE_DIE_OF_IT: it dies of the
+   signal itself when all of its end is done, so that a shell's loop around it ends too. Any task of the root.
+ */
+#define YOKE_DIE_OF_IT (-1)
+void yoke_exit_status_of_signal(int status);
 
 /* ---- endpoints and modules ----------------------------------------------------------------------- */
 

@@ -84,7 +84,7 @@ extern const yoke_error_kind YOKE_BROKEN_RESOURCE; /* the other end, or an owner
 extern const yoke_error_kind YOKE_END_OF_CHANNEL;
 extern const yoke_error_kind YOKE_BUSY_RESOURCE;
 extern const yoke_error_kind YOKE_LAGGED;
-extern const yoke_error_kind YOKE_INTERRUPTED; /* ctrl-c */
+extern const yoke_error_kind YOKE_INTERRUPTED; /* ctrl-c; in a root also SIGTERM, SIGHUP, a closed stdout */
 extern const yoke_error_kind YOKE_DEADLOCK;
 extern const yoke_error_kind YOKE_RUN_FINISHED;
 extern const yoke_error_kind YOKE_PROCESS_FAILED;

@@ -15,8 +15,9 @@ extern "C" {
 /*
  * Defines main(). In the root, `app(argc, argv)` (returning yoke_error *) runs as the main task; in a child
  * it is not called: the child serves the modules that its parent exposed. An error that leaves app is printed
- * on stderr as a tree. Exit status: 0; 1 on an error, or what yoke_exit_status said; 130 when ctrl-c ended
- * the program (one line is printed then, no error).
+ * on stderr as a tree. Exit status: 0; 1 on an error, or what yoke_exit_status said; 128 + its number when a
+ * signal ended the program, so 130 after ctrl-c, 143 after SIGTERM (one line is printed then, no error), or
+ * what yoke_exit_status_of_signal said.
  */
 #define YOKE_MAIN(app)                                                                                       \
     int main(int argc, char **argv)                                                                          \

@@ -332,6 +332,17 @@ static void move_notes(yoke_error *to, const yoke_error *from)
             yoke_error_note(to, "%s", note);
 }
 
+/* The end of an actor that a signal has ended: it cancelled its tasks, and its callers' contexts with them.
+ */
+static yoke_error *cancelled_by_itself(yoke_actors *actors, const yoke_uid *canceller)
+{
+    for (size_t i = 0; canceller && i < actors->error_count; i++)
+        if (yoke_error_is(actors->errors[i], &YOKE_ACTOR_CANCELLED) &&
+            yoke_uid_equal(canceller, death_uid(actors->errors[i])))
+            return actors->errors[i];
+    return NULL;
+}
+
 /* The error of ours that `leaf` is but a consequence of: a channel lost because a child of this nursery died;
  * or that it is itself: how a main task failed, which the body has asked for and let out. */
 static yoke_error *reason_of(yoke_actors *actors, const yoke_error *leaf)
@@ -339,11 +350,15 @@ static yoke_error *reason_of(yoke_actors *actors, const yoke_error *leaf)
     for (size_t i = 0; i < actors->error_count; i++)
         if (relay_is_same(leaf, actors->errors[i]))
             return actors->errors[i];
+    if (yoke_error_is(leaf, &YOKE_CONTEXT_CANCELLED))
+        return cancelled_by_itself(actors, yoke_error_canceller(leaf));
     if (!yoke_error_is(leaf, &YOKE_TRANSPORT_CLOSED))
         return NULL;
     const yoke_uid *uid = death_uid(yoke_error_find(leaf, &YOKE_ACTOR_DIED));
     if (!uid)
         uid = death_uid(yoke_error_find(leaf, &YOKE_ACTOR_EXITED));
+    if (!uid)
+        uid = death_uid(yoke_error_find(leaf, &YOKE_ACTOR_CANCELLED));
     if (!uid)
         uid = channel_error_peer(leaf);
     for (size_t i = 0; uid && i < actors->error_count; i++)

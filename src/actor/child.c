@@ -33,7 +33,7 @@ struct child_step child_step(enum child_state state, enum child_event event)
 }
 
 /* A debugger may hold the child for as long as the person wants: no bound passes meanwhile. */
-enum { LEAST_TERM_MS = 100, HELD_AGAIN_MS = 200, LOSS_BOUND_MS = 500, SWEEP_MS = 600 };
+enum { LEAST_TERM_MS = 100, HURRY_MS = 500, HELD_AGAIN_MS = 200, LOSS_BOUND_MS = 500, SWEEP_MS = 600 };
 
 enum { REPORT_BYTES_MAX = 4 << 20 };
 
@@ -63,6 +63,8 @@ static void ask(struct child *c)
     if (e)
         yoke_log(YOKE_CANCEL, "actor `%s` can't be asked: %s", c->uid.name, yoke_error_message(e));
     yoke_error_free(e);
+    if (c->actor->hurry)
+        child_post(c, c->actor->hurry == HURRY_KILL ? CHILD_HARD : CHILD_TIMEOUT);
 }
 
 static void await_exit(struct child *c)
@@ -81,6 +83,11 @@ static void send_signal(struct child *c, int number)
     yoke_error_free(e);
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void terminate(struct child *c)
 {
     yoke_log(YOKE_CANCEL, "actor `%s` (pid %d) has not ended within %lld ms: SIGTERM", c->uid.name,
@@ -88,6 +95,8 @@ static void terminate(struct child *c)
     send_signal(c, SIGTERM);
     int64_t least = yoke_now() + YOKE_MS(LEAST_TERM_MS), bound = c->asked_at + c->nursery->options.kill_bound;
     c->deadline = bound > least ? bound : least;
+    if (c->actor->hurry && !c->actor->is_root)
+        c->deadline = earlier(c->deadline, yoke_now() + YOKE_MS(HURRY_MS));
 }
 
 static void kill_hard(struct child *c)
@@ -131,13 +140,51 @@ static void step(struct child *c, enum child_event event)
     act(c, s.action);
 }
 
+static void wake(struct child *c)
+{
+    if (c->wait)
+        scope_cancel_with(c->wait, NULL);
+}
+
 void child_post(struct child *c, enum child_event event)
 {
     c->pending |= 1u << event;
     if (event == CHILD_CANCEL || event == CHILD_HARD)
         c->asked = true;
-    if (c->wait)
-        scope_cancel_with(c->wait, NULL);
+    wake(c);
+}
+
+/* Has a task of it been asked to cancel, and not answered? */
+static bool owes_an_answer(const struct child *c)
+{
+    struct table_node *node = c->peer ? table_first(&c->peer->opened) : NULL;
+    for (; node; node = table_next(&c->peer->opened, node)) {
+        const struct yoke_context *ctx = container_of(node, struct yoke_context, in_peer);
+        if (ctx->cancel_sent && !ctx->cancel_acked && ctx->state != DIALOG_DONE)
+            return true;
+    }
+    return false;
+}
+
+static bool is_being_ended(const struct child *c)
+{
+    return c->state == CHILD_ASKED || c->state == CHILD_ENDING || c->state == CHILD_TERMED;
+}
+
+bool child_push(struct child *c)
+{
+    if (!is_being_ended(c) && !owes_an_answer(c))
+        return false;
+    if (c->actor->hurry == HURRY_KILL)
+        child_post(c, CHILD_HARD);
+    else if (c->state == CHILD_RUNNING)
+        child_post(c, CHILD_CANCEL); /* and the next rung when that is done */
+    else if (c->state != CHILD_TERMED)
+        child_post(c, CHILD_TIMEOUT);
+    else if (!c->actor->is_root)
+        c->deadline = earlier(c->deadline, yoke_now() + YOKE_MS(HURRY_MS));
+    wake(c);
+    return true;
 }
 
 /* ---- the end ---- */
@@ -160,8 +207,18 @@ static void read_report(struct child *c, yoke_error *death)
     buffer_free(&report);
 }
 
+/* A SIGTERM had ended it before anybody asked. If it came from here, or was meant for this actor too, it is
+ * no news. */
+static bool is_echo(const struct child *c)
+{
+    return WIFEXITED(c->status) && WEXITSTATUS(c->status) == DEATH_OF_SIGNAL + SIGTERM &&
+           (c->sent_signal || c->actor->ended_by);
+}
+
 static bool ended_as_asked(const struct child *c)
 {
+    if (is_echo(c))
+        return true;
     if (!c->asked)
         return false;
     if (WIFEXITED(c->status))

@@ -71,6 +71,9 @@ YOKE_MUST_USE yoke_error *child_new(struct child **child, yoke_actors *nursery, 
                                     yoke_process *process, int crash_fd);
 /* Tells the supervisor. Not a checkpoint. */
 void child_post(struct child *child, enum child_event event);
+/* Brings a child that is being ended, or owes the answer to a cancel of one of its tasks, to the rung that
+ * its actor is in a hurry for; false for others. Not a checkpoint. */
+bool child_push(struct child *child);
 /* Waits, shielded, till it is reaped. */
 void child_wait_reaped(struct child *child);
 /* The child is reaped. */

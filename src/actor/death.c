@@ -9,6 +9,7 @@
 
 YOKE_ERROR_KIND(YOKE_ACTOR_DIED, "yoke.ActorDied", NULL);
 YOKE_ERROR_KIND(YOKE_ACTOR_EXITED, "yoke.ActorExited", NULL);
+YOKE_ERROR_KIND(YOKE_ACTOR_CANCELLED, "yoke.ActorCancelled", NULL);
 
 struct death {
     yoke_uid uid;
@@ -42,6 +43,11 @@ yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status, bool asked, 
                           (int)pid, name ? name : "?");
         attach(e, uid, WTERMSIG(status));
         yoke_error_free(loss);
+    } else if (WEXITSTATUS(status) == DEATH_OF_SIGNAL + SIGTERM) {
+        e = yoke_raise_at("", 0, "", &YOKE_ACTOR_CANCELLED, "actor `%s` (pid %d) was ended by SIGTERM",
+                          uid->name, (int)pid);
+        attach(e, uid, SIGTERM);
+        yoke_error_free(loss);
     } else {
         e = yoke_wrap_at("", 0, "", loss, &YOKE_ACTOR_EXITED, "actor `%s` (pid %d) ended with status %d, %s",
                          uid->name, (int)pid, WEXITSTATUS(status),
@@ -66,6 +72,7 @@ int yoke_error_signal(const yoke_error *e)
 
 void death_restore(yoke_error *e, int number)
 {
-    if (number && (yoke_error_kind_of(e) == &YOKE_ACTOR_DIED || yoke_error_kind_of(e) == &YOKE_ACTOR_EXITED))
+    const yoke_error_kind *kind = yoke_error_kind_of(e);
+    if (number && (kind == &YOKE_ACTOR_DIED || kind == &YOKE_ACTOR_EXITED || kind == &YOKE_ACTOR_CANCELLED))
         attach(e, NULL, number);
 }

@@ -4,8 +4,13 @@
 
 #include "actor/runtime.h"
 
-/* The error for child `uid`, whose wait status is `status`: YOKE_ACTOR_DIED or YOKE_ACTOR_EXITED. asked: to
- * end. loss: what made it exit, or NULL; ownership passes. */
+/* An actor that ends gracefully because of a signal exits with this and the signal's number, as a shell has
+ * it. */
+enum { DEATH_OF_SIGNAL = 128 };
+
+/* The error for child `uid`, whose wait status is `status`: YOKE_ACTOR_DIED or YOKE_ACTOR_EXITED, or
+ * YOKE_ACTOR_CANCELLED when it ended gracefully because of a SIGTERM. asked: to end. loss: what made it exit,
+ * or NULL; ownership passes. */
 yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status, bool asked, yoke_error *loss);
 /* Whose death the error tells of, or NULL. */
 const yoke_uid *death_uid(const yoke_error *e);

@@ -26,15 +26,6 @@ void guard_birth(pid_t parent)
         _exit(1);
 }
 
-void guard_ignore_interrupt(void)
-{
-    sigset_t interrupt;
-    signal(SIGINT, SIG_IGN);
-    sigemptyset(&interrupt);
-    sigaddset(&interrupt, SIGINT);
-    sigprocmask(SIG_UNBLOCK, &interrupt, NULL);
-}
-
 /* The thread's own; a process has one guard. */
 static struct guard {
     int parent;

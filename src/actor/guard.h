@@ -17,8 +17,6 @@
 /* At the very start of a child: it becomes a subreaper and dies with its parent. Ends the process if the
  * parent is gone already. */
 void guard_birth(pid_t parent);
-/* Ctrl-c is the root's: it asks its children to end. Such a process was started with SIGINT blocked. */
-void guard_ignore_interrupt(void);
 /*
  * Starts the thread, once in a process. From here on a child whose parent dies has GUARD_BOUND to end by
  * itself; else it is killed, and with it the processes that its own code has started (orphan_end_rest).

@@ -1,6 +1,8 @@
 #include "actor/main.h"
 
+#include "actor/death.h"
 #include "actor/guard.h"
+#include "actor/interrupt.h"
 #include "actor/orphan.h"
 #include "actor/peer.h"
 #include "actor/serve.h"
@@ -10,13 +12,13 @@
 #include "ipc/handshake.h"
 #include "msg/uid.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
-
-enum { STATUS_INTERRUPTED = 130 };
 
 static const char *actor_name(void *arg)
 {
@@ -103,6 +105,8 @@ static yoke_error *child_task(void *arg)
     parent->is_parent = true;
     yoke_error *e = guard_begin(run->parent, &a->uid);
     if (!e)
+        e = interrupt_begin(a);
+    if (!e)
         e = peer_begin(parent);
     if (!e)
         e = serve_parent(run);
@@ -111,10 +115,10 @@ static yoke_error *child_task(void *arg)
     return e;
 }
 
-static int status_of_child(yoke_error *e)
+static int status_of_child(const struct actor *a, yoke_error *e)
 {
     if (!e)
-        return EXIT_SUCCESS;
+        return a->ended_by ? DEATH_OF_SIGNAL + a->ended_by : EXIT_SUCCESS;
     bool parent_gone = yoke_error_is(e, &YOKE_TRANSPORT_CLOSED);
     yoke_log(parent_gone ? YOKE_RUNTIME : YOKE_ERROR, "this actor ends: %s", yoke_error_message(e));
     yoke_error_free(e);
@@ -128,7 +132,7 @@ static int child_main(pid_t parent, char **argv, const struct actor_hooks *hooks
         return 2;
     }
     guard_birth(parent);
-    guard_ignore_interrupt();
+    interrupt_birth();
     if (hooks && hooks->child_begins)
         hooks->child_begins(SPAWN_CRASH_FD);
     struct child_run run = {.parent = parent};
@@ -136,7 +140,8 @@ static int child_main(pid_t parent, char **argv, const struct actor_hooks *hooks
     actor_init(&run.actor, &nobody, hooks, argv);
     struct error_identity identity = {.actor = actor_name, .arg = &run.actor};
     error_identity_set(&identity);
-    int status = status_of_child(yoke_run(child_task, &run, &(yoke_run_options){.ignore_interrupt = true}));
+    yoke_error *e = yoke_run(child_task, &run, &(yoke_run_options){.ignore_interrupt = true});
+    int status = status_of_child(&run.actor, e);
     actor_free(&run.actor);
     /* A parent that is there sweeps up after this actor. */
     if (run.parent_lost || getppid() != parent)
@@ -186,7 +191,9 @@ static yoke_error *root_task(void *arg)
 {
     struct root_run *run = arg;
     scheduler_here->above = &run->actor;
-    yoke_error *e = run_app(run);
+    yoke_error *e = interrupt_begin(&run->actor);
+    if (!e)
+        e = run_app(run);
     server_close(&run->actor, SERVER_LEAVE_BOUND);
     /* The zygote's end is waited for while there is a scheduler to wait with. */
     zygote_close(run->actor.zygote);
@@ -211,20 +218,61 @@ static bool debug_from_environment(void)
     return value && *value && strcmp(value, "0") != 0;
 }
 
+/* The signal that the program's error comes of, or 0. */
+static int signal_of(const struct actor *a, const yoke_error *e)
+{
+    if (yoke_error_find(e, &YOKE_INTERRUPTED))
+        return a->ended_by ? a->ended_by : SIGINT;
+    bool pipe = yoke_error_errno(e) == EPIPE && interrupt_output_is_closed();
+    return pipe ? SIGPIPE : 0;
+}
+
+/* A signal for the whole process group ended children too: that says nothing more. */
+static bool is_echo(const yoke_error *leaf, void *arg)
+{
+    return yoke_error_find(leaf, &YOKE_ACTOR_CANCELLED) || yoke_error_is(leaf, &YOKE_CONTEXT_CANCELLED);
+}
+
+static void tell_signal(yoke_error *e, int number)
+{
+    yoke_error *echoes;
+    yoke_error_split_by(&e, is_echo, NULL, &echoes);
+    yoke_error_free(echoes);
+    e = yoke_error_collapse(e);
+    if (!yoke_error_is(e, &YOKE_INTERRUPTED))
+        yoke_error_print(stderr, e);
+    else if (number == SIGINT)
+        fprintf(stderr, "interrupted\n");
+    else
+        fprintf(stderr, "ended by SIG%s\n", sigabbrev_np(number));
+    yoke_error_free(e);
+}
+
+static int status_of_signal(const struct actor *a, int number)
+{
+    if (a->signal_status == YOKE_DIE_OF_IT)
+        interrupt_exit_by(number);
+    return a->signal_status > 0 ? a->signal_status : DEATH_OF_SIGNAL + number;
+}
+
 /* Tells the person how the program ended. */
 static int report(const struct actor *a, yoke_error *e)
 {
     if (!e)
         return a->exit_status;
-    bool interrupted = yoke_error_find(e, &YOKE_INTERRUPTED) != NULL;
-    e = yoke_error_collapse(e);
+    int number = signal_of(a, e);
     fflush(stdout);
-    if (yoke_error_is(e, &YOKE_INTERRUPTED))
-        fprintf(stderr, "interrupted\n");
-    else
+    if (!number) {
+        e = yoke_error_collapse(e);
         yoke_error_print(stderr, e);
-    yoke_error_free(e);
-    return interrupted ? STATUS_INTERRUPTED : a->exit_status ? a->exit_status : EXIT_FAILURE;
+        yoke_error_free(e);
+        return a->exit_status ? a->exit_status : EXIT_FAILURE;
+    }
+    if (number == SIGPIPE) /* whoever read it has left, and wants to hear no more */
+        yoke_error_free(e);
+    else
+        tell_signal(e, number);
+    return status_of_signal(a, number);
 }
 
 void yoke_exit_status(int status)
@@ -232,6 +280,13 @@ void yoke_exit_status(int status)
     struct actor *a = actor_here();
     if (a && status > 0 && status < 256)
         a->exit_status = status;
+}
+
+void yoke_exit_status_of_signal(int status)
+{
+    struct actor *a = actor_here();
+    if (a && status >= YOKE_DIE_OF_IT && status < 256)
+        a->signal_status = status;
 }
 
 /* Else the runtime's own descriptors would have these numbers, and every child would inherit them. */
@@ -256,11 +311,12 @@ static int root_main(int argc, char **argv, yoke_error *(*app)(int, char **), co
     run.actor.debug_mode = debug_from_environment();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     open_standard_fds();
+    interrupt_prepare_exit();
     if (hooks && hooks->root_begins)
         hooks->root_begins();
     struct error_identity identity = {.actor = actor_name, .arg = &run.actor};
     error_identity_set(&identity);
-    yoke_error *e = yoke_run(root_task, &run, NULL);
+    yoke_error *e = yoke_run(root_task, &run, &(yoke_run_options){.ignore_interrupt = true});
     int status = report(&run.actor, e);
     actor_free(&run.actor);
     error_identity_set(NULL);

@@ -119,6 +119,7 @@ static const struct {
     {&YOKE_GROUP, "ExceptionGroup"},
     {&YOKE_ACTOR_DIED, "ActorFailure"},
     {&YOKE_ACTOR_EXITED, "ActorFailure"},
+    {&YOKE_ACTOR_CANCELLED, "ActorFailure"},
     {&YOKE_SPAWN_FAILED, "ActorFailure"},
     {&YOKE_TRANSPORT_CLOSED, "TransportClosed"},
     {&YOKE_SYSTEM, "OSError"},

@@ -16,6 +16,10 @@
 
 struct peer;
 
+/* To which rung children are brought when they are asked to end, without waiting for its time. Where the
+ * hurry is that of an actor's own parent, which has sent it SIGTERM, SIGKILL follows soon. */
+enum hurry { HURRY_NONE, HURRY_TERM, HURRY_KILL };
+
 struct actor {
     yoke_uid uid;
     bool is_root;
@@ -58,7 +62,10 @@ struct actor {
     uint64_t next_dialog;
     uint64_t dialogs; /* made here, on either side */
     char dialog_prefix[24];
-    int exit_status; /* what app asked for */
+    int exit_status;   /* what app asked for */
+    int signal_status; /* the same, for a program that a signal ends: a status, or YOKE_DIE_OF_IT */
+    enum hurry hurry;
+    int ended_by; /* the last signal that asked it to end; 0: none */
 };
 
 /* The actor that the calling task belongs to, or NULL. */

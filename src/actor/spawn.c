@@ -53,10 +53,11 @@ yoke_error *spawn_self(struct actor *a, const char *option, const int *fds, size
         return yoke_raise(&YOKE_NO_MEMORY, "a child's environment");
     yoke_process_options options = {
         .environment = environment, .fds = open_fds, .fd_count = count, .program = "/proc/self/exe"};
-    /* A ctrl-c is the root's, also before the child can say so (guard_ignore_interrupt). */
+    /* What comes to the whole group is the root's, also before the child can say so (interrupt_birth). */
     sigset_t mask;
     sigemptyset(&mask);
     sigaddset(&mask, SIGINT);
+    sigaddset(&mask, SIGHUP);
     yoke_error *e = process_open_masked(out, argv, &options, &mask);
     memory_free(environment);
     return e;

@@ -1,6 +1,6 @@
 #include "actor/zygote.h"
 
-#include "actor/guard.h"
+#include "actor/interrupt.h"
 #include "actor/orphan.h"
 #include "actor/spawn.h"
 #include "base/buffer.h"
@@ -480,7 +480,7 @@ void zygote_serve(pid_t parent, char *role)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
-    guard_ignore_interrupt();
+    interrupt_birth();
     fcntl(SPAWN_CHANNEL_FD, F_SETFD, FD_CLOEXEC);
     while (!serve_one(SPAWN_CHANNEL_FD))
         ;

@@ -23,10 +23,9 @@ enum { STACK_FACTOR = 4 }; /* red zones */
 enum { STACK_FACTOR = 1 };
 #endif
 
-/* Ctrl-c is the main task's. */
-static void interrupted(void *arg, unsigned count)
+void scheduler_interrupt(struct scheduler *s, int signal_number, unsigned count)
 {
-    struct scheduler *s = arg;
+    s->interrupt_signal = signal_number;
     if (!s->main_task) {
         s->late_interrupts += count;
         return;
@@ -37,6 +36,11 @@ static void interrupted(void *arg, unsigned count)
     }
     s->main_task->interrupts += count;
     task_deliver(s->main_task);
+}
+
+static void interrupted(void *arg, int signal_number, unsigned count)
+{
+    scheduler_interrupt(arg, signal_number, count);
 }
 
 struct run {
@@ -127,9 +131,10 @@ static yoke_error *tell_late_interrupts(struct scheduler *s, yoke_error *e)
 {
     if (!s->late_interrupts || yoke_error_find(e, &YOKE_INTERRUPTED))
         return e;
+    const char *by = scheduler_interrupt_name(s);
     if (e)
-        return yoke_wrap(e, &YOKE_INTERRUPTED, "interrupted by ctrl-c");
-    return yoke_raise(&YOKE_INTERRUPTED, "interrupted by ctrl-c");
+        return yoke_wrap(e, &YOKE_INTERRUPTED, "interrupted by %s", by);
+    return yoke_raise(&YOKE_INTERRUPTED, "interrupted by %s", by);
 }
 
 static yoke_error *check_stack(const char *field, size_t bytes)
@@ -213,7 +218,7 @@ yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *op
     scheduler_here = &s;
     struct error_identity identity = {.actor = identity_actor, .task = identity_task, .arg = &s};
     s.outer_identity = error_identity_set(&identity);
-    yoke_error *e = o->ignore_interrupt ? NULL : signal_watch(&s, SIGINT, false, interrupted, &s, NULL);
+    yoke_error *e = o->ignore_interrupt ? NULL : signal_watch(&s, SIGINT, SIGNAL_ENDS, interrupted, &s, NULL);
     yoke_scope outermost;
     scope_init_outermost(&outermost);
     yoke_task *first = e ? NULL : task_create(&s, run_init, &run, "init", s.task_bytes);
@@ -234,8 +239,7 @@ yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *op
         sanitizer_fiber_free(first->sanitizer);
         stack_give(&s.stacks, first->block, first->block_bytes);
     }
-    if (!o->ignore_interrupt)
-        s.late_interrupts += signal_unwatch(&s, SIGINT);
+    signal_unwatch_all(&s);
     scheduler_here = NULL;
     error_identity_set(s.outer_identity);
     stack_pool_free(&s.stacks);

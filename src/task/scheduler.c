@@ -17,6 +17,7 @@
 #include "task/stack_info.h"
 
 #include <errno.h>
+#include <signal.h>
 
 _Thread_local struct scheduler *scheduler_here;
 
@@ -202,11 +203,25 @@ void yoke_reschedule(yoke_task *task, yoke_error *outcome)
     task_make_ready(task);
 }
 
+const char *scheduler_interrupt_name(const struct scheduler *s)
+{
+    switch (s->interrupt_signal) {
+    case SIGTERM:
+        return "SIGTERM";
+    case SIGHUP:
+        return "SIGHUP";
+    case SIGPIPE:
+        return "SIGPIPE";
+    default:
+        return "ctrl-c";
+    }
+}
+
 yoke_error *task_news(yoke_task *task)
 {
     if (task->interrupts) {
         task->interrupts--;
-        return yoke_raise(&YOKE_INTERRUPTED, "interrupted by ctrl-c");
+        return yoke_raise(&YOKE_INTERRUPTED, "interrupted by %s", scheduler_interrupt_name(task->scheduler));
     }
     /* The outermost cancelled scope, up to the first shield, is the one that will absorb it: its reason is
      * told. */

@@ -1,85 +1,184 @@
 /* Signals: the process' dispositions, and who watches them. */
 #include "task/signal.h"
 
+#include "task/clock.h"
 #include "task/task.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { SIGNAL_MAX = 65 };
 
-static struct {
+static struct watch {
     struct scheduler *_Atomic owner;
     atomic_uint count, in_handler;
     struct sigaction earlier;
-    void (*fn)(void *arg, unsigned count);
+    unsigned flags;
+    signal_fn fn;
     void *arg;
+    pid_t pid;             /* a fork has the handler, but not the scheduler's thread */
+    int64_t bound;         /* 0: none */
+    _Atomic int64_t since; /* when the first of `count` came */
+    bool has_timer;
+    timer_t timer; /* sends the signal again at the bound */
 } watches[SIGNAL_MAX];
 
-static void on_signal(int number)
+void signal_take_default(int number)
 {
-    atomic_fetch_add(&watches[number].in_handler, 1);
-    struct scheduler *s = atomic_load(&watches[number].owner);
-    if (s) {
-        atomic_fetch_add(&watches[number].count, 1);
-        atomic_store(&s->posted, true);
-        poller_wake(&s->poller);
-    }
-    atomic_fetch_sub(&watches[number].in_handler, 1);
+    sigset_t only;
+    signal(number, SIG_DFL);
+    sigemptyset(&only);
+    sigaddset(&only, number);
+    pthread_sigmask(SIG_UNBLOCK, &only, NULL);
+    raise(number);
 }
 
-yoke_error *signal_watch(struct scheduler *s, int number, bool even_if_taken,
-                         void (*fn)(void *arg, unsigned count), void *arg, bool *watching)
+static void set_timer(const struct watch *w, int64_t ns)
+{
+    struct itimerspec at = {.it_value = {ns / 1000000000, ns % 1000000000}};
+    if (w->has_timer)
+        timer_settime(w->timer, 0, &at, NULL);
+}
+
+static bool is_overdue(const struct watch *w)
+{
+    return w->bound && atomic_load(&w->count) && clock_real() - atomic_load(&w->since) >= w->bound;
+}
+
+/* The log speaks from here too: it takes no lock, and allocates nothing. */
+static void give_up(const struct watch *w, const struct scheduler *s, int number)
+{
+    const char *name = sigabbrev_np(number);
+    yoke_log(YOKE_CRITICAL, "task `%s` has come to no checkpoint for %lld ms: SIG%s ends this process",
+             s->current ? s->current->name : "", (long long)(w->bound / 1000000), name ? name : "?");
+    signal_take_default(number);
+}
+
+static void count_one(struct watch *w, struct scheduler *s)
+{
+    if (atomic_fetch_add(&w->count, 1) == 0) {
+        atomic_store(&w->since, clock_real());
+        set_timer(w, w->bound);
+    }
+    atomic_store(&s->posted, true);
+    poller_wake(&s->poller);
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    struct watch *w = &watches[number];
+    int saved_errno = errno;
+    atomic_fetch_add(&w->in_handler, 1);
+    struct scheduler *s = atomic_load(&w->owner);
+    if (s && w->pid != getpid())
+        signal_take_default(number);
+    else if (s && is_overdue(w))
+        give_up(w, s, number);
+    else if (s && info->si_code != SI_TIMER)
+        count_one(w, s);
+    atomic_fetch_sub(&w->in_handler, 1);
+    errno = saved_errno;
+}
+
+static bool is_ours(const struct sigaction *action)
+{
+    return action->sa_flags & SA_SIGINFO && action->sa_sigaction == on_signal;
+}
+
+/* Sets the handler; false: somebody has the signal already. */
+static yoke_error *take_over(struct watch *w, int number, bool *taken)
+{
+    int flags = SA_RESTART | SA_ONSTACK | SA_SIGINFO | (w->flags & SIGNAL_ONCE ? (int)SA_RESETHAND : 0);
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = flags};
+    sigemptyset(&action.sa_mask);
+    *taken = false;
+    if (sigaction(number, NULL, &w->earlier) < 0)
+        return yoke_raise_errno(errno, "sigaction for signal %d", number);
+    if (w->earlier.sa_handler != SIG_DFL && !(w->flags & SIGNAL_EVEN_IF_TAKEN))
+        return NULL;
+    *taken = sigaction(number, &action, NULL) == 0;
+    return *taken ? NULL : yoke_raise_errno(errno, "sigaction for signal %d", number);
+}
+
+yoke_error *signal_watch(struct scheduler *s, int number, unsigned flags, signal_fn fn, void *arg,
+                         bool *watching)
 {
     struct scheduler *none = NULL;
     if (watching)
         *watching = false;
     if (number < 1 || number >= SIGNAL_MAX)
         return yoke_raise(&YOKE_USAGE, "%d is no signal", number);
-    if (!atomic_compare_exchange_strong(&watches[number].owner, &none, s))
+    struct watch *w = &watches[number];
+    if (!atomic_compare_exchange_strong(&w->owner, &none, s))
         return NULL;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
-    sigemptyset(&action.sa_mask);
-    watches[number].fn = fn;
-    watches[number].arg = arg;
-    atomic_store(&watches[number].count, 0);
-    if (sigaction(number, NULL, &watches[number].earlier) < 0)
-        goto failed;
-    if (watches[number].earlier.sa_handler != SIG_DFL && !even_if_taken) {
-        atomic_store(&watches[number].owner, NULL);
-        return NULL;
-    }
-    if (sigaction(number, &action, NULL) < 0)
-        goto failed;
+    w->flags = flags;
+    w->fn = fn;
+    w->arg = arg;
+    w->pid = getpid();
+    w->bound = 0;
+    atomic_store(&w->count, 0);
+    bool taken;
+    yoke_error *e = take_over(w, number, &taken);
+    if (!taken)
+        atomic_store(&w->owner, NULL);
     if (watching)
-        *watching = true;
+        *watching = taken;
+    return e;
+}
+
+yoke_error *signal_bound(struct scheduler *s, int number, int64_t bound, bool if_repeated)
+{
+    struct watch *w = &watches[number];
+    if (atomic_load(&w->owner) != s)
+        return NULL;
+    struct sigevent again = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = number};
+    if (!if_repeated && timer_create(CLOCK_MONOTONIC, &again, &w->timer) < 0)
+        return yoke_raise_errno(errno, "a timer for signal %d", number);
+    w->has_timer = !if_repeated;
+    w->bound = bound;
     return NULL;
-failed:
-    atomic_store(&watches[number].owner, NULL);
-    return yoke_raise_errno(errno, "sigaction for signal %d", number);
 }
 
 unsigned signal_unwatch(struct scheduler *s, int number)
 {
-    if (atomic_load(&watches[number].owner) != s)
+    struct watch *w = &watches[number];
+    if (atomic_load(&w->owner) != s)
         return 0;
-    struct sigaction now;
-    if (sigaction(number, NULL, &now) == 0 && now.sa_handler == on_signal)
-        sigaction(number, &watches[number].earlier, NULL);
-    unsigned left = atomic_exchange(&watches[number].count, 0);
-    atomic_store(&watches[number].owner, NULL);
+    struct sigaction current;
+    bool once = w->flags & SIGNAL_ONCE;
+    if (sigaction(number, NULL, &current) == 0 &&
+        (is_ours(&current) || (once && current.sa_handler == SIG_DFL)))
+        sigaction(number, &w->earlier, NULL);
+    if (w->has_timer)
+        timer_delete(w->timer);
+    w->has_timer = false;
+    unsigned left = atomic_exchange(&w->count, 0);
+    atomic_store(&w->owner, NULL);
     /* Another thread may stand in the handler with `s` in its hand, and `s` is about to go. Not for ever: a
        fork may have copied the count without the thread. */
-    for (int i = 0; i < 100000 && atomic_load(&watches[number].in_handler); i++)
+    for (int i = 0; i < 100000 && atomic_load(&w->in_handler); i++)
         sched_yield();
     return left;
 }
 
-bool signal_is_watched(const struct scheduler *s, bool but_interrupt)
+void signal_unwatch_all(struct scheduler *s)
+{
+    for (int number = 1; number < SIGNAL_MAX; number++) {
+        struct watch *w = &watches[number];
+        unsigned count = signal_unwatch(s, number);
+        if (count && w->flags & SIGNAL_ENDS)
+            w->fn(w->arg, number, count);
+    }
+}
+
+bool signal_is_watched(const struct scheduler *s, bool but_ends)
 {
     for (int number = 1; number < SIGNAL_MAX; number++)
-        if (atomic_load(&watches[number].owner) == s && !(but_interrupt && number == SIGINT))
+        if (atomic_load(&watches[number].owner) == s && !(but_ends && watches[number].flags & SIGNAL_ENDS))
             return true;
     return false;
 }
@@ -87,10 +186,13 @@ bool signal_is_watched(const struct scheduler *s, bool but_interrupt)
 void signal_dispatch(struct scheduler *s)
 {
     for (int number = 1; number < SIGNAL_MAX; number++) {
-        if (atomic_load(&watches[number].owner) != s)
+        struct watch *w = &watches[number];
+        if (atomic_load(&w->owner) != s)
             continue;
-        unsigned count = atomic_exchange(&watches[number].count, 0);
-        if (count)
-            watches[number].fn(watches[number].arg, count);
+        unsigned count = atomic_exchange(&w->count, 0);
+        if (!count)
+            continue;
+        set_timer(w, 0);
+        w->fn(w->arg, number, count);
     }
 }

@@ -11,21 +11,43 @@
 
 struct scheduler;
 
+/* How a signal is watched. */
+enum signal_watch_flag {
+    SIGNAL_EVEN_IF_TAKEN = 1, /* also when it is ignored (nohup, a shell's background job) or the program's */
+    SIGNAL_ENDS = 2,          /* it asks the run to end: nobody waits for it, so it hinders no deadlock */
+    SIGNAL_ONCE = 4,          /* the second one finds the default disposition */
+};
+
+/* What happens when a signal came: called by the pass, on the scheduler's thread, outside of any task;
+ * `count` of them have come since the last call. */
+typedef void (*signal_fn)(void *arg, int signal_number, unsigned count);
+
 /*
- * From now on `fn(arg, count)` is called for `signal_number`, `count` times seen since the last call. False
- * in `*watching` (may be NULL) and no error: another watcher has it, or it is ignored (nohup, a shell's
- * background job) or handled by the program itself, and `even_if_taken` is false.
+ * From now on `fn(arg, signal_number, count)` is called for `signal_number`. False in `*watching` (may be
+ * NULL) and no error: another watcher has it, or it is ignored or handled by the program itself, and `flags`
+ * lacks SIGNAL_EVEN_IF_TAKEN. A process that this one has forked gets the default action.
  */
-YOKE_MUST_USE yoke_error *signal_watch(struct scheduler *s, int signal_number, bool even_if_taken,
-                                       void (*fn)(void *arg, unsigned count), void *arg, bool *watching);
+YOKE_MUST_USE yoke_error *signal_watch(struct scheduler *s, int signal_number, unsigned flags, signal_fn fn,
+                                       void *arg, bool *watching);
+/*
+ * A watched signal that no pass has taken `bound` ns after it came (a task has come to no checkpoint) gets
+ * its default action, with a line that names the task: at the bound, or, with `if_repeated`, when it comes
+ * again after that.
+ */
+YOKE_MUST_USE yoke_error *signal_bound(struct scheduler *s, int signal_number, int64_t bound,
+                                       bool if_repeated);
 /*
  * Restores the earlier disposition, unless someone has set another one meanwhile. Returns how many came that
  * `fn` was not told of. Harmless (0) if the scheduler does not watch it.
  */
 unsigned signal_unwatch(struct scheduler *s, int signal_number);
-/* Does the scheduler watch one; with `but_interrupt`: one other than SIGINT? */
-bool signal_is_watched(const struct scheduler *s, bool but_interrupt);
+/* The same for all that it watches, but `fn` is still told of those with SIGNAL_ENDS. */
+void signal_unwatch_all(struct scheduler *s);
+/* Does the scheduler watch one; with `but_ends`: one without SIGNAL_ENDS? */
+bool signal_is_watched(const struct scheduler *s, bool but_ends);
 /* Called by the pass when something was posted. */
 void signal_dispatch(struct scheduler *s);
+/* The default action for this process, now; returns if that is to ignore it. Async-signal-safe. */
+void signal_take_default(int signal_number);
 
 #endif

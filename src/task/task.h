@@ -98,6 +98,7 @@ struct scheduler {
 
     yoke_task *main_task;
     unsigned late_interrupts; /* ctrl-c that the main task could not be told of any more */
+    int interrupt_signal;     /* the last signal that interrupted it; 0: none yet */
     yoke_nursery *system;     /* of the run's own tasks, while open */
     void *above;              /* the runtime of the floor above; NULL here */
     atomic_bool posted;       /* something for the pass to look at: signals */
@@ -179,6 +180,10 @@ bool wake_first(list *waiters, yoke_error *outcome);
 
 /* The run ends with `e` (ownership passes), as after the error of one of its own tasks. */
 void scheduler_fail(struct scheduler *s, yoke_error *e);
+/* The main task is told of `count` signals, YOKE_INTERRUPTED at its next checkpoints. Outside of tasks. */
+void scheduler_interrupt(struct scheduler *s, int signal_number, unsigned count);
+/* What interrupted the run last, for a message. */
+const char *scheduler_interrupt_name(const struct scheduler *s);
 yoke_task *task_create(struct scheduler *s, yoke_task_fn fn, void *arg, const char *name, size_t stack_bytes);
 /* A task that has not begun will begin below `top`, an address on its own stack: what lies above is kept for
  * it. */

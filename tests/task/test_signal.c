@@ -231,7 +231,7 @@ static void test_sig_14_good_neighbour(void **state)
 
 static unsigned told;
 
-static void tell(void *arg, unsigned count)
+static void tell(void *arg, int signal_number, unsigned count)
 {
     told += count;
 }
@@ -240,12 +240,12 @@ static yoke_error *watches(void *arg)
 {
     bool watching;
     struct scheduler *s = scheduler_here;
-    CHECK(was_kind(signal_watch(s, 0, false, tell, NULL, &watching), &YOKE_USAGE));
-    CHECK(was_kind(signal_watch(s, 65, false, tell, NULL, &watching), &YOKE_USAGE));
-    CHECK(was_kind(signal_watch(s, SIGKILL, false, tell, NULL, &watching), &YOKE_SYSTEM) && !watching);
-    YOKE_TRY(signal_watch(s, SIGUSR1, false, tell, NULL, &watching));
+    CHECK(was_kind(signal_watch(s, 0, 0, tell, NULL, &watching), &YOKE_USAGE));
+    CHECK(was_kind(signal_watch(s, 65, 0, tell, NULL, &watching), &YOKE_USAGE));
+    CHECK(was_kind(signal_watch(s, SIGKILL, 0, tell, NULL, &watching), &YOKE_SYSTEM) && !watching);
+    YOKE_TRY(signal_watch(s, SIGUSR1, 0, tell, NULL, &watching));
     CHECK(watching);
-    YOKE_TRY(signal_watch(s, SIGUSR1, false, tell, NULL, &watching));
+    YOKE_TRY(signal_watch(s, SIGUSR1, 0, tell, NULL, &watching));
     CHECK(!watching); /* someone has it */
     raise(SIGUSR1);
     raise(SIGUSR1);
@@ -258,9 +258,9 @@ static yoke_error *watches(void *arg)
     YOKE_TRY(yoke_checkpoint());
     CHECK(told == 2);
     signal(SIGUSR1, SIG_IGN);
-    YOKE_TRY(signal_watch(s, SIGUSR1, false, tell, NULL, &watching));
+    YOKE_TRY(signal_watch(s, SIGUSR1, 0, tell, NULL, &watching));
     CHECK(!watching);
-    YOKE_TRY(signal_watch(s, SIGUSR1, true, tell, NULL, &watching));
+    YOKE_TRY(signal_watch(s, SIGUSR1, SIGNAL_EVEN_IF_TAKEN, tell, NULL, &watching));
     CHECK(watching && signal_unwatch(s, SIGUSR1) == 0);
     CHECK(signal(SIGUSR1, SIG_DFL) == SIG_IGN);
     return NULL;

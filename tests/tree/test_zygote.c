@@ -317,7 +317,8 @@ static yoke_error *kill_idle(struct scene *s)
     CHECK(zygote > 0);
     for (int i = 0; i < 3; i++) {
         CHECK(kill(zygote, SIGKILL) == 0);
-        YOKE_TRY(yoke_sleep(YOKE_MS(20)));
+        siginfo_t ended; /* its socket is closed by then */
+        CHECK(waitid(P_PID, (id_t)zygote, &ended, WEXITED | WNOWAIT | __WALL) == 0);
         YOKE_TRY(start_and_ping(&one));
         pid_t next = find_zygote();
         CHECK(next > 0 && next != zygote);
