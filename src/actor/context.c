@@ -307,6 +307,7 @@ void context_request_cancel(struct yoke_context *ctx, const yoke_uid *asker)
     yoke_error *e = send_cancel_request(ctx);
     if (!e)
         return;
+    ctx->cancel_sent = false; /* so the channel's loss does not come of it, and is told */
     yoke_log(YOKE_CANCEL, "the request could not be sent: %s", yoke_error_message(e));
     yoke_error_free(e);
 }

@@ -87,10 +87,11 @@ static yoke_error *send_refused(struct yoke_context *ctx)
 static yoke_error *send_item(struct yoke_context *ctx, const void *item)
 {
     YOKE_TRY(send_refused(ctx));
-    return channel_send(ctx->peer->channel,
-                        &(struct msg){.type = MSG_YIELD,
-                                      .cid = text_view(ctx->cid),
-                                      .pld_item = {sent_record(ctx), item, "item", ctx->unchecked}});
+    YOKE_TRY(channel_send(ctx->peer->channel,
+                          &(struct msg){.type = MSG_YIELD,
+                                        .cid = text_view(ctx->cid),
+                                        .pld_item = {sent_record(ctx), item, "item", ctx->unchecked}}));
+    return channel_takes(ctx->peer->channel); /* it may have found the peer gone just now */
 }
 
 yoke_error *yoke_send(yoke_stream *stream, const void *item)

@@ -266,10 +266,14 @@ static yoke_error *cannot_send(struct channel *c)
     return c->mute && !c->broken ? yoke_error_dup(c->mute) : channel_broken(c);
 }
 
+yoke_error *channel_takes(struct channel *c)
+{
+    return can_send(c) ? NULL : cannot_send(c);
+}
+
 static yoke_error *queue_frame(struct channel *c, const struct msg *m)
 {
-    if (!can_send(c))
-        return cannot_send(c);
+    YOKE_TRY(channel_takes(c));
     YOKE_TRY(msg_encode(&c->out, m, &c->limits));
     c->drained.set = false;
     c->frames_out++;

@@ -65,6 +65,8 @@ YOKE_MUST_USE yoke_error *channel_open(struct channel **channel, int fd, const s
 YOKE_MUST_USE yoke_error *channel_send(struct channel *c, const struct msg *m);
 /* The same without waiting, ever. For the runtime's answers. Not a checkpoint. */
 YOKE_MUST_USE yoke_error *channel_post(struct channel *c, const struct msg *m);
+/* Why the channel takes no message any more, or NULL. */
+YOKE_MUST_USE yoke_error *channel_takes(struct channel *c);
 /*
  * The next message; its views are valid till the next call. Checkpoint. End of file between two frames:
  * YOKE_TRANSPORT_CLOSED with ended_by_peer set. Whatever breaks the protocol breaks the channel.
