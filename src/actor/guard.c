@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -105,13 +106,30 @@ static int start_thread(void)
     return error;
 }
 
+/* pthread_exit(3) in a task: no task runs any more, and this process would answer nobody and never end. */
+static void tasks_have_ended(void *unused)
+{
+    yoke_log(YOKE_CRITICAL, "a task has called pthread_exit: this actor ends");
+    _exit(EXIT_FAILURE);
+}
+
+/* A value of the thread's own is destroyed when the thread ends, and not when the process does. */
+static int watch_own_thread(void)
+{
+    pthread_key_t key;
+    int error = pthread_key_create(&key, tasks_have_ended);
+    return error ? error : pthread_setspecific(key, &guard);
+}
+
 yoke_error *guard_begin(pid_t parent, const yoke_uid *self)
 {
     guard.self = *self;
     guard.parent = pidfd_open(parent, 0);
     if (guard.parent < 0)
         return yoke_raise_errno(errno, "watching the parent, process %d", (int)parent);
-    int error = start_thread();
+    int error = watch_own_thread();
+    if (!error)
+        error = start_thread();
     if (error) {
         close(guard.parent);
         return yoke_raise_errno(error, "the guard's thread");

@@ -19,7 +19,8 @@
 void guard_birth(pid_t parent);
 /*
  * Starts the thread, once in a process. From here on a child whose parent dies has GUARD_BOUND to end by
- * itself; else it is killed, and with it the processes that its own code has started (orphan_end_rest).
+ * itself; else it is killed, and with it the processes that its own code has started (orphan_end_rest). And a
+ * task that calls pthread_exit(3), which would leave the guard's thread alone behind, ends the process.
  */
 YOKE_MUST_USE yoke_error *guard_begin(pid_t parent, const yoke_uid *self);
 /* The socket file of this process, which goes if the guard ends it; "": none. */

@@ -3,6 +3,7 @@
 
 #include "actor/context.h"
 
+#include <pthread.h>
 #include <signal.h>
 
 YOKE_ERROR_KIND(APP_K, "test.K", NULL);
@@ -93,6 +94,13 @@ static yoke_error *look(yoke_context *ctx, const yoke_type_none *args, yoke_type
     YOKE_TRY(yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true}));
     YOKE_TRY(yoke_scope_close(&shield, yoke_send(stream, &seen)));
     return yoke_stream_close(stream, e);
+}
+/* No task of the actor would run after that, and nobody be answered. */
+static yoke_error *leave_thread(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    YOKE_TRY(yoke_sleep(YOKE_MS(20))); /* the first value leaves the process */
+    pthread_exit(NULL);
 }
 /* Fails right behind its Stop. */
 static yoke_error *stop_and_fail(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
@@ -194,6 +202,7 @@ YOKE_MODULE(ends, YOKE_CALL(state, none, far_state), YOKE_CONTEXT(say, word, wor
             YOKE_CONTEXT(start_twice, none, none, none), YOKE_CONTEXT(stream_early, none, none, none),
             YOKE_CONTEXT(spoil, none, word, none), YOKE_CONTEXT_STREAM(look, none, none, none, none, view),
             YOKE_CONTEXT(stop_and_fail, none, none, none), YOKE_CONTEXT(current, none, none, none),
+            YOKE_CONTEXT(leave_thread, none, none, none),
             YOKE_CONTEXT_STREAM(flood, amount, none, word, none, amount),
             YOKE_CONTEXT(quit, moment, none, none), YOKE_CONTEXT(clean_slowly, nap, none, none),
             YOKE_CONTEXT(clean_badly, none, none, none), YOKE_CONTEXT(nest, none, none, none));
@@ -1013,6 +1022,17 @@ static void test_ctx_33_cancel_on_a_broken_channel(void **state)
     assert_error_text(tree_with_actors(with_dead_channel, NULL), &YOKE_ACTOR_DIED, "SIGKILL");
 }
 
+static yoke_error *with_leaver(struct scene *s)
+{
+    YOKE_TRY(yoke_actors_start(s->actors, "worker", &(yoke_actor_options){.modules = "ends"}, &s->portal));
+    EXPECT(with_context(s, "ends:leave_thread", NULL, sleep_long), &YOKE_TRANSPORT_CLOSED, "status 1");
+    return NULL;
+}
+static void test_endpoint_that_leaves_its_thread(void **state)
+{
+    assert_error_text(tree_with_actors(with_leaver, NULL), &YOKE_ACTOR_EXITED, "status 1");
+}
+
 /* ---- several ---- */
 
 static yoke_error *second_goes_on(struct scene *s)
@@ -1223,7 +1243,7 @@ TREE_MAIN(TEST(test_ctx_01_open_delivers_the_first_value), TEST(test_ctx_02_chil
           TEST(test_ctx_25_actor_cancelled_under_the_context),
           TEST(test_ctx_29_remote_error_interrupts_the_body), TEST(test_end_of_the_stream_does_not_hide_why),
           TEST(test_ctx_30_both_sides_fail), TEST(test_ctx_33_cancel_on_a_broken_channel),
-          TEST(test_ctx_39_two_contexts_to_one_endpoint),
+          TEST(test_endpoint_that_leaves_its_thread), TEST(test_ctx_39_two_contexts_to_one_endpoint),
           TEST(test_ctx_41_absorbed_cancel_of_a_nested_context), TEST(test_many_contexts_in_turn),
           TEST(test_open_that_could_not_ask_does_not_wait), TEST(test_ctx_45_cleanup_is_waited_for),
           TEST(test_ctx_46_relay_08_cleanup_that_fails), TEST(test_ctx_47_matrix_of_simple_contexts),
