@@ -126,6 +126,6 @@ void idle_wait(struct scheduler *s)
     pass_look(s, end > now ? end - now : 0);
     bool posted = atomic_load_explicit(&s->posted, memory_order_acquire);
     bool due = s->timers.count && timer_earliest(&s->timers) <= clock_now(s);
-    if (!s->ready && !posted && !due && clock_real() >= end)
+    if (list_empty(&s->ready) && !posted && !due && clock_real() >= end)
         quiet_has_lasted(s);
 }

@@ -58,45 +58,7 @@ static bool is_posted(struct scheduler *s)
     return atomic_load_explicit(&s->posted, memory_order_acquire);
 }
 
-void pass(struct scheduler *s)
-{
-    int saved_errno = *s->errno_at; /* of the task on whose stack this runs */
-    s->current = NULL;
-    s->passes++;
-    s->quiet_at = 0;
-    /* A message wakes the channel's task in one pass and its reader in the next: a look between the two would
-     * be a system call a message. */
-    bool looked = s->looked;
-    s->looked = false;
-    for (;;) {
-        if (!list_empty(&s->pass_hooks))
-            run_hooks(s);
-        if (!s->ready && !is_posted(s))
-            idle_wait(s);
-        else if (s->poller.waiting && !looked)
-            pass_look(s, 0);
-        if (is_posted(s)) {
-            atomic_store(&s->posted, false);
-            signal_dispatch(s);
-            token_run(s);
-        }
-        if (s->timers.count)
-            timer_fire_due(&s->timers, clock_now(s));
-        if (s->ready)
-            break;
-    }
-    *s->errno_at = saved_errno;
-}
-
 /* ---- batches that are not first in, first out ---- */
-
-static yoke_task *take_all(struct scheduler *s)
-{
-    yoke_task *first = s->ready;
-    s->ready = NULL;
-    s->ready_end = &s->ready;
-    return first;
-}
 
 /* SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014). */
 static uint64_t next_random(struct scheduler *s)
@@ -108,7 +70,7 @@ static uint64_t next_random(struct scheduler *s)
 }
 
 struct pile {
-    yoke_task *first;
+    list *first; /* linked by next alone */
     uint64_t count;
 };
 
@@ -117,12 +79,12 @@ struct pile {
 static struct pile riffle(struct scheduler *s, struct pile a, struct pile b)
 {
     struct pile both = {NULL, a.count + b.count};
-    yoke_task **end = &both.first;
+    list **end = &both.first;
     while (a.count || b.count) {
         struct pile *from = next_random(s) % (a.count + b.count) < a.count ? &a : &b;
         *end = from->first;
-        end = &from->first->next_ready;
-        from->first = from->first->next_ready;
+        end = &from->first->next;
+        from->first = from->first->next;
         from->count--;
     }
     *end = NULL;
@@ -130,12 +92,11 @@ static struct pile riffle(struct scheduler *s, struct pile a, struct pile b)
 }
 
 /* A merge sort from below that compares by dice: n log n, without memory, every order equally likely. */
-static yoke_task *shuffle(struct scheduler *s, yoke_task *first)
+static void shuffle(struct scheduler *s)
 {
     struct pile piles[64] = {{NULL, 0}}; /* piles[i]: empty, or of 2^i tasks */
-    while (first) {
-        struct pile one = {first, 1};
-        first = first->next_ready;
+    while (!list_empty(&s->ready)) {
+        struct pile one = {list_pop(&s->ready), 1};
         size_t i = 0;
         for (; piles[i].count; i++) {
             one = riffle(s, piles[i], one);
@@ -147,15 +108,49 @@ static yoke_task *shuffle(struct scheduler *s, yoke_task *first)
     for (size_t i = 0; i < 64; i++)
         if (piles[i].count)
             all = riffle(s, all, piles[i]);
-    return all.first;
+    for (list *node = all.first, *next; node; node = next) {
+        next = node->next;
+        list_append(&s->ready, node);
+    }
+}
+
+/* ---- the pass ---- */
+
+void pass(struct scheduler *s)
+{
+    int saved_errno = *s->errno_at; /* of the task on whose stack this runs */
+    s->current = NULL;
+    s->hand = &s->ready;
+    s->passes++;
+    s->quiet_at = 0;
+    /* A message wakes the channel's task in one pass and its reader in the next: a look between the two would
+     * be a system call a message. */
+    bool looked = s->looked;
+    s->looked = false;
+    for (;;) {
+        if (!list_empty(&s->pass_hooks))
+            run_hooks(s);
+        if (list_empty(&s->ready) && !is_posted(s))
+            idle_wait(s);
+        else if (s->poller.waiting && !looked)
+            pass_look(s, 0);
+        if (is_posted(s)) {
+            atomic_store(&s->posted, false);
+            signal_dispatch(s);
+            token_run(s);
+        }
+        if (s->timers.count)
+            timer_fire_due(&s->timers, clock_now(s));
+        if (!list_empty(&s->ready))
+            break;
+    }
+    if (s->random)
+        shuffle(s);
+    *s->errno_at = saved_errno;
 }
 
 /* ---- long steps ---- */
 
-/*
- * Batches are handed out one task at a time, so that the next task is asked for when a step is over: whoever
- * does not ask for long steps to be told pays nothing for it.
- */
 static void step_begins(struct scheduler *s, yoke_task *task)
 {
     s->step.task = task;
@@ -191,21 +186,13 @@ static void step_ends(struct scheduler *s)
              task->name, task->file, task->line, (long long)(ns / 1000000));
 }
 
-yoke_task *batch_arranged(struct scheduler *s)
+list *pass_timed(struct scheduler *s, list *next)
 {
-    if (s->step.bound)
-        step_ends(s);
-    if (!s->rest) {
+    step_ends(s);
+    if (next == &s->ready) {
         pass(s);
-        s->rest = s->random ? shuffle(s, take_all(s)) : take_all(s);
+        next = s->ready.next;
     }
-    yoke_task *batch = s->rest;
-    if (!s->step.bound) {
-        s->rest = NULL;
-        return batch;
-    }
-    s->rest = batch->next_ready;
-    batch->next_ready = NULL;
-    step_begins(s, batch);
-    return batch;
+    step_begins(s, container_of(next, yoke_task, turn));
+    return next;
 }

@@ -6,8 +6,9 @@
 
 /* Looks at what may have become due, and waits for it if nobody is ready; afterwards somebody is. */
 void pass(struct scheduler *s) __attribute__((noinline));
-/* The next batch where it is shuffled or handed out one by one, after a pass if one is due. */
-yoke_task *batch_arranged(struct scheduler *s) __attribute__((noinline));
+/* With a step.bound: tells of the step that ends here if it was long. `next`: where in the ring of those that
+ * are ready comes whose turn it is next; returns that one, after a pass where it is the ring's end. */
+list *pass_timed(struct scheduler *s, list *next) __attribute__((noinline));
 
 /* idle.c: nobody is ready, and nothing is posted. Waits for what comes first: time, a descriptor, a post, or
  * the quiet that somebody asked for. */

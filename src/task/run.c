@@ -179,7 +179,6 @@ static void take_options(struct scheduler *s, const yoke_run_options *o)
     s->step.bound = o->long_step;
     if (!s->step.bound)
         s->step.bound = YOKE_MS(from_environment("YOKE_LONG_STEP_MS"));
-    s->arranged = s->random || s->step.bound;
 }
 
 static const char *identity_task(void *arg)
@@ -207,7 +206,8 @@ yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *op
 
     struct scheduler s = {.errno_at = &errno};
     take_options(&s, o);
-    s.ready_end = &s.ready;
+    list_init(&s.ready);
+    s.hand = &s.ready;
     list_init(&s.pass_hooks);
     list_init(&s.idlers);
     struct run run = {.main_fn = main_fn,
@@ -228,13 +228,15 @@ yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *op
         s.first = first;
         first->scope = &outermost;
         list_append(&outermost.tasks, &first->in_scope);
-        first->state = TASK_READY;
+        task_make_ready(first);
         s.current = first;
+        s.hand = &first->turn;
         s.host_sanitizer = sanitizer_own_fiber();
         void *fake = NULL;
         sanitizer_leave(&fake, first->block, (size_t)((char *)first - (char *)first->block),
                         first->sanitizer);
-        switch_stack(&s.host, &first->context);
+        void *keep = &s;
+        switch_stack(&s.host, &first->context, &keep);
         sanitizer_arrive(fake, NULL, NULL);
         sanitizer_fiber_free(first->sanitizer);
         stack_give(&s.stacks, first->block, first->block_bytes);

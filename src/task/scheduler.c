@@ -1,10 +1,16 @@
 /*
- * The scheduler: one a thread, a queue of ready tasks, passes.
+ * The scheduler: one a thread, a ring of ready tasks, passes.
  *
  * A pass is what trio calls a tick: the tasks that are ready when it begins run once each, and what they make
  * ready runs in the next. There is no scheduler stack: the task that yields or parks runs the next pass
- * itself when the batch is used up, and switches right to the next task (or goes on, if that is itself). So a
- * yield is one switch.
+ * itself when all have run, and switches right to the next task (or goes on, if that is itself). So a yield
+ * is one switch.
+ *
+ *   ready -> A -> B -> C -> D -> ready      a ring; `hand` is at C, which runs
+ *
+ * Behind the hand stand those that have had their turn, and what was made ready since, in the order in which
+ * that came to be: the next pass. What is made ready now comes right before C; so when C yields, it stays
+ * where it is, and is the last of the next pass so far. A yield writes nothing to the ring.
  *
  * What happens between two batches is in pass.c; a run's beginning and end in run.c.
  */
@@ -62,80 +68,65 @@ bool task_stack_info(struct task_stack_info *out)
     return true;
 }
 
-/* ---- the run queue ---- */
-
-/* At the end of the next batch. */
-static inline void append(struct scheduler *s, yoke_task *task)
-{
-    task->next_ready = NULL;
-    *s->ready_end = task;
-    s->ready_end = &task->next_ready;
-}
+/* ---- the ring ---- */
 
 void task_make_ready(yoke_task *task)
 {
     task->state = TASK_READY;
-    append(task->scheduler, task);
+    list_append(task->scheduler->hand, &task->turn);
 }
 
-/* The next batch, when there is nothing to look at and somebody to run: most passes of busy tasks. */
-static inline yoke_task *next_batch(struct scheduler *s)
+/* A pass, when there is something to look at or nobody to run: most of busy tasks have neither. */
+static inline list *next_pass(struct scheduler *s)
 {
-    if (__builtin_expect(s->arranged, 0))
-        return batch_arranged(s);
-    bool something = s->timers.count || s->poller.waiting || !list_empty(&s->pass_hooks) ||
+    bool something = s->timers.count || s->poller.waiting || !list_empty(&s->pass_hooks) || s->random ||
                      atomic_load_explicit(&s->posted, memory_order_relaxed);
-    if (__builtin_expect(something || !s->ready, 0))
+    if (__builtin_expect(something || list_empty(&s->ready), 0))
         pass(s);
     else
         s->passes++;
-    yoke_task *first = s->ready;
-    s->ready = NULL;
-    s->ready_end = &s->ready;
-    return first;
+    return s->ready.next;
 }
 
-static inline yoke_task *take_ready(struct scheduler *s)
+/* Whose turn it is at `next`, a place in the ring. It is the current task from here on. */
+static inline yoke_task *take_turn(struct scheduler *s, list *next)
 {
-    yoke_task *task = s->batch;
-    if (!task)
-        task = next_batch(s);
-    s->batch = task->next_ready;
-    task->budget = s->budget;
+    if (__builtin_expect(s->step.bound != 0, 0))
+        next = pass_timed(s, next);
+    else if (next == &s->ready)
+        next = next_pass(s);
+    yoke_task *task = container_of(next, yoke_task, turn);
+    s->hand = next;
+    s->operations = 0;
+    s->current = task;
     return task;
 }
 
 /* ---- switching ---- */
 
-static inline void switch_task(struct scheduler *s, yoke_task *from, yoke_task *to)
+/*
+ * Lets the one at `next` run. Returns the calling task again, and changes nothing of `*s`: but both come out
+ * of the switch, so that they need not be kept.
+ */
+static inline yoke_task *schedule(struct scheduler **s, yoke_task *self, list *next)
 {
-    int saved_errno = *s->errno_at;
-    s->current = to;
-    sanitizer_leave(&from->sanitizer, to->block, (size_t)((char *)to - (char *)to->block), to->sanitizer);
-    switch_stack(&from->context, &to->context);
-    sanitizer_arrive(from->sanitizer, NULL, NULL);
-    *s->errno_at = saved_errno;
-}
-
-/* The calling task has put itself wherever it is to be found, and lets the next one run. */
-static inline void schedule(struct scheduler *s, yoke_task *self)
-{
-    yoke_task *next = take_ready(s);
-    if (next == self)
-        s->current = self;
-    else
-        switch_task(s, self, next);
-}
-
-static inline void yield(struct scheduler *s, yoke_task *task)
-{
-    append(s, task);
-    schedule(s, task);
+    yoke_task *to = take_turn(*s, next);
+    if (to == self)
+        return self;
+    int saved_errno = *(*s)->errno_at;
+    sanitizer_leave(&self->sanitizer, to->block, (size_t)((char *)to - (char *)to->block), to->sanitizer);
+    void *keep = *s;
+    self = container_of(switch_stack(&self->context, &to->context, &keep), yoke_task, context);
+    *s = keep;
+    sanitizer_arrive(self->sanitizer, NULL, NULL);
+    *(*s)->errno_at = saved_errno;
+    return self;
 }
 
 void task_yield(yoke_task *task)
 {
-    yield(task->scheduler, task);
+    struct scheduler *s = task->scheduler;
+    schedule(&s, task, task->turn.next);
 }
 
 yoke_error *yoke_checkpoint(void)
@@ -144,7 +135,7 @@ yoke_error *yoke_checkpoint(void)
     yoke_task *task = s ? s->current : NULL;
     if (__builtin_expect(!task, 0))
         return task_outside("yoke_checkpoint");
-    yield(s, task);
+    task = schedule(&s, task, task->turn.next);
     return task_has_news(task) ? task_news(task) : NULL;
 }
 
@@ -172,10 +163,13 @@ yoke_error *yoke_cancel_shielded_checkpoint(void)
 
 yoke_error *task_park(yoke_task *task, yoke_abort_fn abort_fn, void *arg)
 {
+    struct scheduler *s = task->scheduler;
+    list *next = task->turn.next;
+    list_remove(&task->turn);
     task->state = TASK_PARKED;
     task->abort = abort_fn;
     task->abort_arg = arg;
-    schedule(task->scheduler, task);
+    task = schedule(&s, task, next);
     yoke_error *outcome = task->outcome;
     task->outcome = NULL;
     return outcome;
@@ -344,7 +338,6 @@ yoke_task *task_create(struct scheduler *s, yoke_task_fn fn, void *arg, const ch
     *task = (yoke_task){
         .scheduler = s,
         .state = TASK_PARKED,
-        .budget = s->budget,
         .fn = fn,
         .arg = arg,
         .name = name,
@@ -383,7 +376,8 @@ static void __attribute__((noreturn)) leave_host(struct scheduler *s, yoke_task 
     s->current = NULL;
     VALGRIND_STACK_DEREGISTER(last->valgrind_id);
     sanitizer_leave(NULL, s->host_stack, s->host_stack_bytes, s->host_sanitizer);
-    switch_stack(&last->context, &s->host);
+    void *keep = s;
+    switch_stack(&last->context, &s->host, &keep);
     __builtin_unreachable();
 }
 
@@ -406,8 +400,9 @@ void task_end(yoke_task *task, yoke_error *e)
     nursery_child_ended(n, task, e);
     VALGRIND_STACK_DEREGISTER(task->valgrind_id);
     s->live--;
-    yoke_task *next = take_ready(s);
-    s->current = next;
+    list *after = task->turn.next;
+    list_remove(&task->turn);
+    yoke_task *next = take_turn(s, after);
     /* From here to the switch nothing takes a stack, so this one may be given back while we stand on it. */
     void *block = task->block;
     size_t block_bytes = task->block_bytes;
@@ -419,6 +414,7 @@ void task_end(yoke_task *task, yoke_error *e)
 #endif
     struct switch_context nowhere;
     stack_give(&s->stacks, block, block_bytes);
-    switch_stack(&nowhere, &next->context);
+    void *keep = s;
+    switch_stack(&nowhere, &next->context, &keep);
     __builtin_unreachable();
 }

@@ -12,10 +12,9 @@ void switch_prepare(struct switch_context *context, void *low, void *high, void 
     (void)low;
     /* switch_start pops entry and arg. Behind that the stack pointer is a multiple of 16, so that its call
        leaves entry aligned as the psABI asks (3.2.2). */
-    uint64_t *frame = (uint64_t *)((uintptr_t)high & ~(uintptr_t)15) - 4;
+    uint64_t *frame = (uint64_t *)((uintptr_t)high & ~(uintptr_t)15) - 2;
     frame[0] = (uint64_t)(uintptr_t)entry;
     frame[1] = (uint64_t)(uintptr_t)arg;
-    frame[2] = frame[3] = 0;
     *context = (struct switch_context){
         .sp = frame,
         .ip = (void *)(uintptr_t)switch_start,
@@ -59,7 +58,7 @@ void switch_prepare(struct switch_context *context, void *low, void *high, void 
                 (unsigned)(a >> 32), (unsigned)a);
 }
 
-void switch_stack(struct switch_context *from, struct switch_context *to)
+void switch_registers(struct switch_context *from, struct switch_context *to)
 {
     swapcontext(&from->context, &to->context);
 }

@@ -1,14 +1,14 @@
 /*
- * switch_stack(from = x0, to = x1). Saved: x19 to x30, d8 to d15. The layout is known to switch_prepare in switch.c.
+ * switch_registers(from = x0, to = x1). Saved: x19 to x30, d8 to d15. The layout is known to switch_prepare in switch.c.
  * switch_start is where a new stack begins: its frame is marked as the outermost, so that backtraces end.
  */
 #if defined(__aarch64__) && !defined(YOKE_UCONTEXT)
     .text
-    .globl switch_stack
-    .hidden switch_stack
-    .type switch_stack, %function
+    .globl switch_registers
+    .hidden switch_registers
+    .type switch_registers, %function
     .p2align 4
-switch_stack:
+switch_registers:
     .cfi_startproc
     sub sp, sp, #160
     .cfi_def_cfa_offset 160
@@ -52,7 +52,7 @@ switch_stack:
     .cfi_def_cfa_offset 0
     ret
     .cfi_endproc
-    .size switch_stack, .-switch_stack
+    .size switch_registers, .-switch_registers
 
     .globl switch_start
     .hidden switch_start

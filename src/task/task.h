@@ -22,13 +22,21 @@ enum task_state {
 
 /* Lies at the high end of its own stack's block, so that a task that only sleeps costs one page. */
 struct yoke_task {
+    /* A switch looks at these alone, one line of the cache. */
     struct switch_context context;
-    struct scheduler *scheduler;
-    yoke_task *next_ready;
-    enum task_state state;
-    unsigned budget;
+    list turn;         /* in scheduler->ready, while it is TASK_READY */
     yoke_scope *scope; /* the innermost that is open */
-    list in_scope;     /* among scope->tasks */
+    union {
+        struct {
+            unsigned interrupts; /* ctrl-c that it has not been told of; the main task alone */
+            bool is_watched;     /* `look` is set */
+        };
+        uint64_t unusual; /* both in one, for a look in one load */
+    };
+
+    struct scheduler *scheduler;
+    enum task_state state;
+    list in_scope; /* among scope->tasks */
     yoke_error *outcome;
     yoke_abort_fn abort;
     void *abort_arg;
@@ -43,15 +51,8 @@ struct yoke_task {
     int line;
     yoke_timer sleep;
     yoke_parking_breaker *breakers; /* locks that it holds, and what else its end breaks */
-    union {
-        struct {
-            unsigned interrupts; /* ctrl-c that it has not been told of; the main task alone */
-            bool is_watched;     /* `look` is set */
-        };
-        uint64_t unusual; /* both in one, for a look in one load */
-    };
-    bool *look;               /* set by each look for news: for who asserts that there is one */
-    unsigned held_interrupts; /* those that wait till no call holds them off */
+    bool *look;                     /* set by each look for news: for who asserts that there is one */
+    unsigned held_interrupts;       /* those that wait till no call holds them off */
     unsigned holds;
     bool is_main, long_step_told;
     void *block;
@@ -62,15 +63,19 @@ struct yoke_task {
 };
 
 struct scheduler {
-    yoke_task *current;    /* NULL while no task runs (a pass, an abort function) */
-    yoke_task *batch;      /* who is still to run in this pass */
-    yoke_task *ready;      /* who runs in the next */
-    yoke_task **ready_end; /* where that list goes on */
-    int *errno_at;         /* of the scheduler's thread: errno without a call */
-    bool arranged;         /* batches are not first in, first out and whole: random or step.bound is set */
+    yoke_task *current;  /* NULL while no task runs (a pass, an abort function) */
+    list ready;          /* the ring of all that are ready, see scheduler.c; this is where a pass ends */
+    list *hand;          /* in the ring: whose turn it is */
+    int *errno_at;       /* of the scheduler's thread: errno without a call */
+    unsigned operations; /* that the current task has completed since its turn began */
+    unsigned budget;     /* how many it may, without yielding */
     uint64_t passes;
+    uint64_t random; /* 0: batches are not shuffled */
+    struct {
+        int64_t bound, begun; /* real ns; bound 0: steps are not measured */
+        yoke_task *task;
+    } step;
     bool looked; /* the last pass that could look at descriptors did */
-    unsigned budget;
     size_t task_bytes;
     struct timer_heap timers;
     struct poller poller;
@@ -79,12 +84,6 @@ struct scheduler {
     uint64_t chance; /* state of the generator that chooses draw from; 0: fresh */
 
     yoke_clock *clock; /* NULL: CLOCK_MONOTONIC */
-    uint64_t random;   /* 0: batches are not shuffled */
-    yoke_task *rest; /* with a step.bound: who is still to run of the batch, which is handed out one by one */
-    struct {
-        int64_t bound, begun; /* real ns; bound 0: steps are not measured */
-        yoke_task *task;
-    } step;
     list idlers;       /* who waits till all tasks are blocked, by their cushions */
     int64_t quiet_at;  /* real time since when nobody could run; 0: not yet */
     size_t answers;    /* expected from other threads: neither idle nor dead as long as there is one */
@@ -161,7 +160,8 @@ void task_make_ready(yoke_task *task);
  */
 static inline yoke_error *task_operation(yoke_task *task)
 {
-    if (__builtin_expect(--task->budget == 0, 0))
+    struct scheduler *s = scheduler_here;
+    if (__builtin_expect(++s->operations >= s->budget, 0))
         task_yield(task);
     return task_has_news(task) ? task_news(task) : NULL;
 }

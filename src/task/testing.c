@@ -99,7 +99,7 @@ static yoke_error *watch(yoke_task_fn fn, void *arg, struct seen *seen)
     uint64_t resumed = task->scheduler->passes;
     task->look = &seen->looked;
     task->is_watched = true;
-    task->budget = 1; /* so that an operation which may yield does */
+    task->scheduler->operations = task->scheduler->budget; /* so that an operation which may yield does */
     yoke_error *e = fn(arg);
     task->look = outer;
     task->is_watched = outer != NULL;
