@@ -204,7 +204,7 @@ yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *op
         return yoke_raise(&YOKE_USAGE, "yoke_run: no function");
     YOKE_TRY(check_options(o));
 
-    struct scheduler s = {.errno_at = &errno};
+    struct scheduler s = {.errno_at = &errno, .on_valgrind = RUNNING_ON_VALGRIND};
     take_options(&s, o);
     list_init(&s.ready);
     s.hand = &s.ready;

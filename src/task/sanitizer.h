@@ -25,6 +25,7 @@
 #define VALGRIND_MAKE_MEM_DEFINED(at, size) ((void)(at), 0)
 #define VALGRIND_STACK_REGISTER(low, high)  0
 #define VALGRIND_STACK_DEREGISTER(id)       ((void)(id))
+#define RUNNING_ON_VALGRIND                 0
 #endif
 
 #ifdef YOKE_ASAN

@@ -302,22 +302,6 @@ bool wake_first(list *waiters, yoke_error *outcome)
 /* ---- tasks ---- */
 
 /*
- * The first frame of a task. The library's part of a task's life, and the end of its stack.
- */
-static void task_entry(void *arg)
-{
-    yoke_task *task = arg;
-    const void *host_low = NULL;
-    size_t host_bytes = 0;
-    sanitizer_arrive(NULL, &host_low, &host_bytes);
-    if (!task->scheduler->host_stack) {
-        task->scheduler->host_stack = host_low;
-        task->scheduler->host_stack_bytes = host_bytes;
-    }
-    task_end(task, task->fn(task->arg));
-}
-
-/*
  * How far below the end of its block a task lies. Blocks are aligned, so without it the same field of all
  * tasks would fall into the same few sets of the cache, and a load from the next task right after a store to
  * this one would be taken for a load of what was stored (the low 12 bits of their addresses are alike).
@@ -326,6 +310,8 @@ static size_t colour(const void *block)
 {
     return ((uintptr_t)block >> 16 & 7) * 192;
 }
+
+static void task_entry(void *arg);
 
 yoke_task *task_create(struct scheduler *s, yoke_task_fn fn, void *arg, const char *name, size_t stack_bytes)
 {
@@ -348,7 +334,8 @@ yoke_task *task_create(struct scheduler *s, yoke_task_fn fn, void *arg, const ch
     };
     void *low = (char *)block + STACK_GUARD_BYTES;
     sanitizer_stack_clean(low, (size_t)((char *)task - (char *)low));
-    task->valgrind_id = VALGRIND_STACK_REGISTER(low, task);
+    if (s->on_valgrind)
+        task->valgrind_id = VALGRIND_STACK_REGISTER(low, task);
     switch_prepare(&task->context, low, task, task_entry, task);
     s->live++;
     return task;
@@ -374,14 +361,16 @@ static void __attribute__((noreturn)) leave_host(struct scheduler *s, yoke_task 
 {
     s->live--;
     s->current = NULL;
-    VALGRIND_STACK_DEREGISTER(last->valgrind_id);
+    if (s->on_valgrind)
+        VALGRIND_STACK_DEREGISTER(last->valgrind_id);
     sanitizer_leave(NULL, s->host_stack, s->host_stack_bytes, s->host_sanitizer);
     void *keep = s;
     switch_stack(&last->context, &s->host, &keep);
     __builtin_unreachable();
 }
 
-void task_end(yoke_task *task, yoke_error *e)
+/* What a task does last: tells its nursery and never returns. */
+static inline __attribute__((noreturn, always_inline)) void task_end(yoke_task *task, yoke_error *e)
 {
     struct scheduler *s = task->scheduler;
     yoke_nursery *n = task->nursery;
@@ -398,7 +387,8 @@ void task_end(yoke_task *task, yoke_error *e)
         leave_host(s, task);
     list_remove(&task->in_nursery);
     nursery_child_ended(n, task, e);
-    VALGRIND_STACK_DEREGISTER(task->valgrind_id);
+    if (s->on_valgrind)
+        VALGRIND_STACK_DEREGISTER(task->valgrind_id);
     s->live--;
     list *after = task->turn.next;
     list_remove(&task->turn);
@@ -417,4 +407,21 @@ void task_end(yoke_task *task, yoke_error *e)
     void *keep = s;
     switch_stack(&nowhere, &next->context, &keep);
     __builtin_unreachable();
+}
+
+/*
+ * The first frame of a task. The library's part of a task's life, and the end of its stack. task_end is part of
+ * it, and not called: see switch_start.
+ */
+static void task_entry(void *arg)
+{
+    yoke_task *task = arg;
+    const void *host_low = NULL;
+    size_t host_bytes = 0;
+    sanitizer_arrive(NULL, &host_low, &host_bytes);
+    if (!task->scheduler->host_stack) {
+        task->scheduler->host_stack = host_low;
+        task->scheduler->host_stack_bytes = host_bytes;
+    }
+    task_end(task, task->fn(task->arg));
 }

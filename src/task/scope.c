@@ -171,7 +171,8 @@ static void enter(yoke_scope *s, yoke_task *task, const char *file, int line)
  */
 static bool is_open(const yoke_task *task, const yoke_scope *s)
 {
-    (void)VALGRIND_MAKE_MEM_DEFINED(&s->magic, sizeof s->magic);
+    if (task->scheduler->on_valgrind)
+        (void)VALGRIND_MAKE_MEM_DEFINED(&s->magic, sizeof s->magic);
     if (s->magic != SCOPE_OPEN)
         return false;
     yoke_scope *root = task->scope;
@@ -339,8 +340,10 @@ yoke_error *scope_leave(yoke_scope *s, yoke_error *e)
     list_remove(&s->in_parent);
     task->scope = s->parent;
     s->magic = SCOPE_CLOSED;
-    yoke_error_free(s->reason);
-    s->reason = NULL;
+    if (s->reason) {
+        yoke_error_free(s->reason);
+        s->reason = NULL;
+    }
     if (!e && s->fails && s->caught && s->deadline_fired)
         e = too_slow(s);
     return e;

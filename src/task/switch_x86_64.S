@@ -1,6 +1,7 @@
 /*
  * Where a new stack begins: entry and its argument lie on it, as switch_prepare in switch.c has put them. The frame is marked as the
- * outermost, so that backtraces end.
+ * outermost, so that backtraces end. Entry is jumped to, with the return address that a call would have left: a call that never returns
+ * would stay in the processor's memory of returns, and all returns of the next task that is switched to would be foretold wrongly.
  */
 #if defined(__x86_64__) && !defined(YOKE_UCONTEXT)
     .text
@@ -17,7 +18,12 @@ switch_start:
     popq %rdi
     .cfi_adjust_cfa_offset -8
     xorl %ebp, %ebp
-    callq *%rax
+    leaq 1f(%rip), %rcx
+    pushq %rcx
+    .cfi_adjust_cfa_offset 8
+    jmpq *%rax
+    nop
+1:
     ud2
     .cfi_endproc
     .size switch_start, .-switch_start

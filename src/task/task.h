@@ -75,7 +75,8 @@ struct scheduler {
         int64_t bound, begun; /* real ns; bound 0: steps are not measured */
         yoke_task *task;
     } step;
-    bool looked; /* the last pass that could look at descriptors did */
+    bool looked;      /* the last pass that could look at descriptors did */
+    bool on_valgrind; /* which is to be told of stacks: a request costs 20 instructions without it too */
     size_t task_bytes;
     struct timer_heap timers;
     struct poller poller;
@@ -189,8 +190,6 @@ yoke_task *task_create(struct scheduler *s, yoke_task_fn fn, void *arg, const ch
  * it. */
 void task_move_entry(yoke_task *task, char *top);
 void task_begin(yoke_task *task, yoke_nursery *n);
-/* What a task does last: tells its nursery and never returns. */
-void task_end(yoke_task *task, yoke_error *e) __attribute__((noreturn));
 
 /* Breaks what the task, which is ending and still the current one, holds. */
 void parking_task_ended(yoke_task *task);
