@@ -41,10 +41,16 @@ static inline void list_prepend(list *head, list *node)
     list_append(head->next, node);
 }
 
-static inline void list_remove(list *node)
+/* The node's own links are as they were: for one that goes into another list at once, or to its end. */
+static inline void list_unlink(list *node)
 {
     node->prev->next = node->next;
     node->next->prev = node->prev;
+}
+
+static inline void list_remove(list *node)
+{
+    list_unlink(node);
     list_init(node);
 }
 

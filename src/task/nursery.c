@@ -70,11 +70,8 @@ static yoke_error *reason_of(const yoke_task *child, const yoke_error *e)
     return error_make_cancelled("cancelled by its nursery: the body failed: %s", yoke_error_message(e));
 }
 
-/* `child`: whose error it is; NULL: the body's. */
-static void add_error(yoke_nursery *n, const yoke_task *child, yoke_error *e)
+static void add_real_error(yoke_nursery *n, const yoke_task *child, yoke_error *e)
 {
-    if (!e)
-        return;
     if (yoke_error_is_cancelled(e)) {
         keep_cancelled(n, e);
         scope_cancel_with(&n->scope, NULL);
@@ -83,6 +80,13 @@ static void add_error(yoke_nursery *n, const yoke_task *child, yoke_error *e)
     yoke_error *reason = n->scope.cancel_called ? NULL : reason_of(child, e);
     keep_error(n, e);
     scope_cancel_with(&n->scope, reason);
+}
+
+/* `child`: whose error it is; NULL: the body's. `e` may be NULL. */
+static inline void add_error(yoke_nursery *n, const yoke_task *child, yoke_error *e)
+{
+    if (e)
+        add_real_error(n, child, e);
 }
 
 static bool is_held(const yoke_nursery *n)

@@ -165,7 +165,7 @@ yoke_error *task_park(yoke_task *task, yoke_abort_fn abort_fn, void *arg)
 {
     struct scheduler *s = task->scheduler;
     list *next = task->turn.next;
-    list_remove(&task->turn);
+    list_unlink(&task->turn);
     task->state = TASK_PARKED;
     task->abort = abort_fn;
     task->abort_arg = arg;
@@ -379,19 +379,19 @@ static inline __attribute__((noreturn, always_inline)) void task_end(yoke_task *
             task->scope->is_nursery ? "nursery" : "scope", task->scope->file, task->scope->line);
     if (task->breakers)
         parking_task_ended(task);
-    list_remove(&task->in_scope);
+    list_unlink(&task->in_scope);
     task->state = TASK_ENDED;
     if (task == s->main_task)
         s->main_task = NULL;
     if (!n)
         leave_host(s, task);
-    list_remove(&task->in_nursery);
+    list_unlink(&task->in_nursery);
     nursery_child_ended(n, task, e);
     if (s->on_valgrind)
         VALGRIND_STACK_DEREGISTER(task->valgrind_id);
     s->live--;
     list *after = task->turn.next;
-    list_remove(&task->turn);
+    list_unlink(&task->turn);
     yoke_task *next = take_turn(s, after);
     /* From here to the switch nothing takes a stack, so this one may be given back while we stand on it. */
     void *block = task->block;

@@ -160,7 +160,7 @@ static void enter(yoke_scope *s, yoke_task *task, const char *file, int line)
     s->parent = task->scope;
     s->effective = s->cancel_called || seen_from_parent(s);
     list_append(&s->parent->children, &s->in_parent);
-    list_remove(&task->in_scope);
+    list_unlink(&task->in_scope);
     list_append(&s->tasks, &task->in_scope);
     task->scope = s;
 }
@@ -208,16 +208,17 @@ static yoke_error *check_options(const char *file, int line, const yoke_scope_op
     return NULL;
 }
 
-static yoke_error *init(const char *file, int line, yoke_scope *s, const yoke_scope_options *options)
+static yoke_error *init(const char *file, int line, yoke_scope *s, const yoke_scope_options *o)
 {
-    static const yoke_scope_options none;
-    const yoke_scope_options *o = options ? options : &none;
-    YOKE_TRY(check_options(file, line, o));
+    if (o)
+        YOKE_TRY(check_options(file, line, o));
     const yoke_task *task = task_here();
     if (task && is_open(task, s))
         return yoke_raise_at(file, line, "", &YOKE_USAGE, "the scope is open already, since %s:%d", s->file,
                              s->line);
     scope_init(s);
+    if (!o)
+        return NULL;
     s->shield = o->shield;
     s->fails = o->fail;
     s->timeout = o->after;
@@ -335,9 +336,9 @@ yoke_error *scope_leave(yoke_scope *s, yoke_error *e)
     check_innermost(s, task);
     timer_unset(&task->scheduler->timers, &s->timer);
     e = scope_absorb(s, e);
-    list_remove(&task->in_scope);
+    list_unlink(&task->in_scope);
     list_append(&s->parent->tasks, &task->in_scope);
-    list_remove(&s->in_parent);
+    list_unlink(&s->in_parent);
     task->scope = s->parent;
     s->magic = SCOPE_CLOSED;
     if (s->reason) {

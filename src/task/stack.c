@@ -21,19 +21,6 @@ struct stack_slab {
 #define SLAB_FIRST_BYTES ((size_t)1 << 20)
 #define SLAB_MAX_BYTES   ((size_t)256 << 20)
 
-static unsigned size_class(size_t bytes)
-{
-    unsigned log2 = 14;
-    while (((size_t)1 << log2) < bytes)
-        log2++;
-    return log2;
-}
-
-static void **link_of(void *block, size_t block_bytes)
-{
-    return (void **)((char *)block + block_bytes) - 1;
-}
-
 /* YOKE_MPROTECT_GUARDS makes new kernels behave like old ones, for the tests. */
 static bool guard_install(void *at)
 {
@@ -65,7 +52,7 @@ static size_t slab_bytes_for(struct stack_pool *pool, unsigned class)
     return bytes;
 }
 
-static bool slab_add(struct stack_pool *pool, unsigned class)
+bool stack_more(struct stack_pool *pool, unsigned class)
 {
     size_t block = (size_t)1 << class, bytes = slab_bytes_for(pool, class);
     struct stack_slab *slab = memory_alloc(sizeof *slab);
@@ -88,7 +75,7 @@ static bool slab_add(struct stack_pool *pool, unsigned class)
         }
     /* From the last to the first, so that they are handed out in the order of their addresses. */
     for (char *b = (char *)slab->memory + bytes - block; b >= (char *)slab->memory; b -= block) {
-        *link_of(b, block) = pool->free[class];
+        *stack_link(b, block) = pool->free[class];
         pool->free[class] = b;
         if (b == slab->memory)
             break;
@@ -98,26 +85,6 @@ static bool slab_add(struct stack_pool *pool, unsigned class)
     pool->mapped_bytes += bytes;
     pool->next_count[class] = 2 * bytes / block;
     return true;
-}
-
-void *stack_take(struct stack_pool *pool, size_t bytes, size_t *block_bytes)
-{
-    unsigned class = size_class(bytes);
-    if (__builtin_expect(!pool->free[class], 0) && !slab_add(pool, class))
-        return NULL;
-    void *block = pool->free[class];
-    *block_bytes = (size_t)1 << class;
-    pool->free[class] = *link_of(block, *block_bytes);
-    pool->live++;
-    return block;
-}
-
-void stack_give(struct stack_pool *pool, void *block, size_t block_bytes)
-{
-    unsigned class = (unsigned)__builtin_ctzll(block_bytes);
-    *link_of(block, block_bytes) = pool->free[class];
-    pool->free[class] = block;
-    pool->live--;
 }
 
 void stack_pool_free(struct stack_pool *pool)

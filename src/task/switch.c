@@ -5,23 +5,7 @@
 
 #if !defined(YOKE_UCONTEXT) && defined(__x86_64__)
 
-void switch_start(void);
-
-void switch_prepare(struct switch_context *context, void *low, void *high, void (*entry)(void *), void *arg)
-{
-    (void)low;
-    /* switch_start pops entry and arg. Behind that the stack pointer is a multiple of 16, so that its call
-       leaves entry aligned as the psABI asks (3.2.2). */
-    uint64_t *frame = (uint64_t *)((uintptr_t)high & ~(uintptr_t)15) - 2;
-    frame[0] = (uint64_t)(uintptr_t)entry;
-    frame[1] = (uint64_t)(uintptr_t)arg;
-    *context = (struct switch_context){
-        .sp = frame,
-        .ip = (void *)(uintptr_t)switch_start,
-        .mxcsr = 0x1f80, /* both as the ABI has them at first */
-        .fcw = 0x037f,
-    };
-}
+/* In switch.h, all of it. */
 
 #elif !defined(YOKE_UCONTEXT) && defined(__aarch64__)
 

@@ -69,6 +69,26 @@ switch_stack(struct switch_context *from, struct switch_context *to, void **keep
     return to;
 }
 
+void switch_start(void);
+
+/* Makes `context` begin at entry(arg) on the stack [low, high); entry must not return. */
+static inline void switch_prepare(struct switch_context *context, void *low, void *high,
+                                  void (*entry)(void *), void *arg)
+{
+    (void)low;
+    /* switch_start pops entry and arg. Behind that the stack pointer is a multiple of 16, so that a return
+       address leaves entry aligned as the psABI asks (3.2.2). */
+    uint64_t *frame = (uint64_t *)((uintptr_t)high & ~(uintptr_t)15) - 2;
+    frame[0] = (uint64_t)(uintptr_t)entry;
+    frame[1] = (uint64_t)(uintptr_t)arg;
+    *context = (struct switch_context){
+        .sp = frame,
+        .ip = (void *)(uintptr_t)switch_start,
+        .mxcsr = 0x1f80, /* both as the ABI has them at first */
+        .fcw = 0x037f,
+    };
+}
+
 #elif !defined(YOKE_UCONTEXT) && defined(__aarch64__)
 
 struct switch_context {
@@ -87,6 +107,7 @@ struct switch_context {
 #if defined(YOKE_UCONTEXT) || !defined(__x86_64__)
 /* Saves the caller's registers and stack in `from`, and goes on where `to` was saved. */
 void switch_registers(struct switch_context *from, struct switch_context *to);
+void switch_prepare(struct switch_context *context, void *low, void *high, void (*entry)(void *), void *arg);
 
 /* See above. */
 static inline struct switch_context *switch_stack(struct switch_context *from, struct switch_context *to,
@@ -98,7 +119,5 @@ static inline struct switch_context *switch_stack(struct switch_context *from, s
 }
 #endif
 
-/* Makes `context` begin at entry(arg) on the stack [low, high); entry must not return. */
-void switch_prepare(struct switch_context *context, void *low, void *high, void (*entry)(void *), void *arg);
 
 #endif

@@ -70,10 +70,8 @@ bool timer_set(struct timer_heap *heap, yoke_timer *timer, int64_t deadline)
     return true;
 }
 
-void timer_unset(struct timer_heap *heap, yoke_timer *timer)
+void timer_take_out(struct timer_heap *heap, yoke_timer *timer)
 {
-    if (!timer->slot)
-        return;
     size_t i = timer->slot - 1;
     timer->slot = 0;
     struct timer_slot last = heap->slots[--heap->count];

@@ -23,8 +23,14 @@ struct timer_heap {
 
 /* Sets or moves `timer`. False without memory (then it is not set). YOKE_NEVER: as timer_unset. */
 bool timer_set(struct timer_heap *heap, yoke_timer *timer, int64_t deadline);
+/* Of one that is set. */
+void timer_take_out(struct timer_heap *heap, yoke_timer *timer);
 /* Harmless if it is not set. */
-void timer_unset(struct timer_heap *heap, yoke_timer *timer);
+static inline void timer_unset(struct timer_heap *heap, yoke_timer *timer)
+{
+    if (timer->slot)
+        timer_take_out(heap, timer);
+}
 /* The earliest deadline, or YOKE_NEVER. */
 static inline int64_t timer_earliest(const struct timer_heap *heap)
 {
