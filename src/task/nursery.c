@@ -89,24 +89,9 @@ static inline void add_error(yoke_nursery *n, const yoke_task *child, yoke_error
         add_real_error(n, child, e);
 }
 
-static bool is_held(const yoke_nursery *n)
+void nursery_child_failed(yoke_nursery *n, const yoke_task *child, yoke_error *e)
 {
-    return !list_empty(&n->children) || n->pending_starts;
-}
-
-void nursery_released(yoke_nursery *n)
-{
-    if (!n->closer || is_held(n))
-        return;
-    yoke_task *closer = n->closer;
-    n->closer = NULL;
-    yoke_reschedule(closer, NULL);
-}
-
-void nursery_child_ended(yoke_nursery *n, const yoke_task *child, yoke_error *e)
-{
-    add_error(n, child, e);
-    nursery_released(n);
+    add_real_error(n, child, e);
 }
 
 void nursery_move(yoke_nursery *from, yoke_nursery *to)
@@ -163,9 +148,9 @@ static yoke_error *wait_and_leave(yoke_nursery *n, yoke_error *e, bool bare)
     if (task->scope != &n->scope || n->scope.owner != task)
         return scope_leave(&n->scope, e); /* dies, and says of what */
     add_error(n, NULL, e);
-    if (!is_held(n))
+    if (!nursery_is_held(n))
         task_yield(task);
-    while (is_held(n)) {
+    while (nursery_is_held(n)) {
         if (task->interrupts)
             add_error(n, NULL, task_news(task));
         n->closer = task;

@@ -70,18 +70,12 @@ bool task_stack_info(struct task_stack_info *out)
 
 /* ---- the ring ---- */
 
-void task_make_ready(yoke_task *task)
-{
-    task->state = TASK_READY;
-    list_append(task->scheduler->hand, &task->turn);
-}
-
 /* A pass, when there is something to look at or nobody to run: most of busy tasks have neither. */
 static inline list *next_pass(struct scheduler *s)
 {
-    bool something = s->timers.count || s->poller.waiting || !list_empty(&s->pass_hooks) || s->random ||
-                     atomic_load_explicit(&s->posted, memory_order_relaxed);
-    if (__builtin_expect(something || list_empty(&s->ready), 0))
+    bool posted = atomic_load_explicit(&s->posted, memory_order_relaxed);
+    uint64_t something = s->timers.count | s->poller.waiting | s->random | posted;
+    if (__builtin_expect(something || !list_empty(&s->pass_hooks) || list_empty(&s->ready), 0))
         pass(s);
     else
         s->passes++;
@@ -192,9 +186,7 @@ void yoke_reschedule(yoke_task *task, yoke_error *outcome)
         die("yoke_reschedule: called on another thread than that of task `%s`", task->name);
     if (task->state != TASK_PARKED)
         die("yoke_reschedule: task `%s` is not parked", task->name);
-    task->abort = NULL;
-    task->outcome = outcome;
-    task_make_ready(task);
+    task_wake(task, outcome);
 }
 
 const char *scheduler_interrupt_name(const struct scheduler *s)
@@ -364,9 +356,7 @@ static void __attribute__((noreturn)) leave_host(struct scheduler *s, yoke_task 
     if (s->on_valgrind)
         VALGRIND_STACK_DEREGISTER(last->valgrind_id);
     sanitizer_leave(NULL, s->host_stack, s->host_stack_bytes, s->host_sanitizer);
-    void *keep = s;
-    switch_stack(&last->context, &s->host, &keep);
-    __builtin_unreachable();
+    switch_for_good(&s->host, s);
 }
 
 /* What a task does last: tells its nursery and never returns. */
@@ -386,7 +376,9 @@ static inline __attribute__((noreturn, always_inline)) void task_end(yoke_task *
     if (!n)
         leave_host(s, task);
     list_unlink(&task->in_nursery);
-    nursery_child_ended(n, task, e);
+    if (e)
+        nursery_child_failed(n, task, e);
+    nursery_released(n);
     if (s->on_valgrind)
         VALGRIND_STACK_DEREGISTER(task->valgrind_id);
     s->live--;
@@ -402,16 +394,13 @@ static inline __attribute__((noreturn, always_inline)) void task_end(yoke_task *
 #else
     sanitizer_leave(NULL, next->block, (size_t)((char *)next - (char *)next->block), NULL);
 #endif
-    struct switch_context nowhere;
     stack_give(&s->stacks, block, block_bytes);
-    void *keep = s;
-    switch_stack(&nowhere, &next->context, &keep);
-    __builtin_unreachable();
+    switch_for_good(&next->context, s);
 }
 
 /*
- * The first frame of a task. The library's part of a task's life, and the end of its stack. task_end is part of
- * it, and not called: see switch_start.
+ * The first frame of a task. The library's part of a task's life, and the end of its stack. task_end is part
+ * of it, and not called: see switch_start.
  */
 static void task_entry(void *arg)
 {

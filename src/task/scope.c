@@ -117,7 +117,7 @@ yoke_error *yoke_scope_set_deadline(yoke_scope *s, int64_t deadline)
 
 /* ---- open ---- */
 
-static void scope_init(yoke_scope *s)
+static inline void scope_init(yoke_scope *s)
 {
     memset(s, 0, sizeof *s);
     list_init(&s->in_parent);
@@ -169,12 +169,8 @@ static void enter(yoke_scope *s, yoke_task *task, const char *file, int line)
  * Is the same object open already, in whichever task? Memory that was never a scope may hold any value: one
  * that looks open is looked for in the tree.
  */
-static bool is_open(const yoke_task *task, const yoke_scope *s)
+static bool is_in_tree(const yoke_task *task, const yoke_scope *s)
 {
-    if (task->scheduler->on_valgrind)
-        (void)VALGRIND_MAKE_MEM_DEFINED(&s->magic, sizeof s->magic);
-    if (s->magic != SCOPE_OPEN)
-        return false;
     yoke_scope *root = task->scope;
     while (root->parent)
         root = root->parent;
@@ -190,6 +186,19 @@ yoke_scope *scope_marked(const yoke_scope *inside)
     while (s && !s->is_marked)
         s = s->parent;
     return s;
+}
+
+static inline bool is_open(const yoke_task *task, const yoke_scope *s)
+{
+    if (task->scheduler->on_valgrind)
+        (void)VALGRIND_MAKE_MEM_DEFINED(&s->magic, sizeof s->magic);
+    return s->magic == SCOPE_OPEN && is_in_tree(task, s);
+}
+
+static yoke_error *open_already(const char *file, int line, const yoke_scope *s)
+{
+    return yoke_raise_at(file, line, "", &YOKE_USAGE, "the scope is open already, since %s:%d", s->file,
+                         s->line);
 }
 
 /* a + b, "never" where that is beyond. */
@@ -214,8 +223,7 @@ static yoke_error *init(const char *file, int line, yoke_scope *s, const yoke_sc
         YOKE_TRY(check_options(file, line, o));
     const yoke_task *task = task_here();
     if (task && is_open(task, s))
-        return yoke_raise_at(file, line, "", &YOKE_USAGE, "the scope is open already, since %s:%d", s->file,
-                             s->line);
+        return open_already(file, line, s);
     scope_init(s);
     if (!o)
         return NULL;
@@ -266,6 +274,13 @@ yoke_error *yoke_scope_open_at(const char *file, int line, yoke_scope *s, const 
     if (!task)
         return task_outside("yoke_scope_open");
     check_left_behind(task);
+    if (!options) { /* most of them, each nursery's; nothing of the rest applies */
+        if (is_open(task, s))
+            return open_already(file, line, s);
+        scope_init(s);
+        enter(s, task, file, line);
+        return NULL;
+    }
     YOKE_TRY(init(file, line, s, options));
     return enter_made(s, task, file, line);
 }

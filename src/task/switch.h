@@ -69,6 +69,21 @@ switch_stack(struct switch_context *from, struct switch_context *to, void **keep
     return to;
 }
 
+/* As switch_stack, for one that never comes back. */
+static inline __attribute__((always_inline, noreturn)) void switch_for_good(struct switch_context *to,
+                                                                            void *keep)
+{
+    __asm__ volatile("movq (%0), %%rsp\n\t"
+                     "movq 16(%0), %%rbp\n\t"
+                     "ldmxcsr 24(%0)\n\t"
+                     "fldcw 28(%0)\n\t"
+                     "jmpq *8(%0)"
+                     :
+                     : "S"(to), "d"(keep)
+                     : "memory");
+    __builtin_unreachable();
+}
+
 void switch_start(void);
 
 /* Makes `context` begin at entry(arg) on the stack [low, high); entry must not return. */
@@ -117,7 +132,14 @@ static inline struct switch_context *switch_stack(struct switch_context *from, s
     switch_registers(from, to);
     return from;
 }
-#endif
 
+static inline __attribute__((noreturn)) void switch_for_good(struct switch_context *to, void *keep)
+{
+    struct switch_context nowhere;
+    (void)keep;
+    switch_registers(&nowhere, to);
+    __builtin_unreachable();
+}
+#endif
 
 #endif

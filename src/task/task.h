@@ -152,7 +152,19 @@ void task_deliver(yoke_task *task);
 /* Parks without looking first: for those that have looked. abort NULL: not to be disturbed. */
 yoke_error *task_park(yoke_task *task, yoke_abort_fn abort, void *arg);
 void task_yield(yoke_task *task);
-void task_make_ready(yoke_task *task);
+/* Puts a task that is in no ring into the next pass. */
+static inline void task_make_ready(yoke_task *task)
+{
+    task->state = TASK_READY;
+    list_append(task->scheduler->hand, &task->turn);
+}
+/* As yoke_reschedule, of a task that is known to be parked, and the scheduler's own. */
+static inline void task_wake(yoke_task *task, yoke_error *outcome)
+{
+    task->abort = NULL;
+    task->outcome = outcome;
+    task_make_ready(task);
+}
 /*
  * How a checkpoint begins, before it looks at its own object: yields when the budget is used up, then looks.
  * Counts in a cancelled scope too, since a loop around a call that fails again and again must not keep the
@@ -195,11 +207,22 @@ void task_begin(yoke_task *task, yoke_nursery *n);
 void parking_task_ended(yoke_task *task);
 
 /* `child` has ended with `e` (owned by the nursery now), and is in none of its lists any more. */
-void nursery_child_ended(yoke_nursery *n, const yoke_task *child, yoke_error *e);
+void nursery_child_failed(yoke_nursery *n, const yoke_task *child, yoke_error *e);
 /* As yoke_nursery_close, but an only error comes as itself, whatever groups it has inside. */
 yoke_error *nursery_close_bare(yoke_nursery *n, yoke_error *e);
+static inline bool nursery_is_held(const yoke_nursery *n)
+{
+    return !list_empty(&n->children) || n->pending_starts;
+}
 /* Something that held `n` open is gone: wakes its close if that was the last. */
-void nursery_released(yoke_nursery *n);
+static inline void nursery_released(yoke_nursery *n)
+{
+    yoke_task *closer = n->closer;
+    if (!closer || nursery_is_held(n))
+        return;
+    n->closer = NULL;
+    task_wake(closer, NULL);
+}
 /* All that `from` holds, tasks and what is open in them, goes over to `to`; the opener of `from` stays where
  * it is. */
 void nursery_move(yoke_nursery *from, yoke_nursery *to);
