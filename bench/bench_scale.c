@@ -123,8 +123,10 @@ static const size_t timer_sizes[TIMER_SIZES] = {1000, 32000, TIMERS_MAX};
 struct timers {
     struct timer_heap heap;
     yoke_timer *timers;
+    /* Of TIMERS_MAX settings, in groups of `count`: each one's deadline, and in which order those of a group
+       are taken back. */
     int64_t *deadlines;
-    uint32_t *order; /* a permutation of the first `count` */
+    uint32_t *order;
 };
 
 /* xorshift64 (Marsaglia, "Xorshift RNGs", 2003). */
@@ -138,29 +140,29 @@ static uint64_t next_random(void)
 
 static void draw(struct timers *t, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        size_t j = next_random() % (i + 1);
-        t->order[i] = t->order[j];
-        t->order[j] = (uint32_t)i;
+    for (size_t i = 0; i < TIMERS_MAX; i++) {
+        uint32_t *order = t->order + i / count * count;
+        size_t at = i % count, j = next_random() % (at + 1);
+        order[at] = order[j];
+        order[j] = (uint32_t)at;
         t->deadlines[i] = (int64_t)(next_random() >> 2);
     }
 }
 
-/* ns to set one and to cancel it, while there are up to `count` of them. */
+/* ns to set one and to take it back, while there are up to `count` of them. */
 static double set_and_cancel(struct timers *t, size_t count)
 {
     size_t times = TIMERS_MAX / count;
-    double ns = 0;
+    draw(t, count);
+    double begun = measure_cpu_ns();
     for (size_t n = 0; n < times; n++) {
-        draw(t, count);
-        double begun = measure_now_ns();
         for (size_t i = 0; i < count; i++)
-            measure_must(timer_set(&t->heap, &t->timers[i], t->deadlines[i]), "no memory for timers");
+            measure_must(timer_set(&t->heap, &t->timers[i], t->deadlines[n * count + i]),
+                         "no memory for timers");
         for (size_t i = 0; i < count; i++)
-            timer_unset(&t->heap, &t->timers[t->order[i]]);
-        ns += measure_now_ns() - begun;
+            timer_unset(&t->heap, &t->timers[t->order[n * count + i]]);
     }
-    return ns / (double)(times * count);
+    return (measure_cpu_ns() - begun) / (double)(times * count);
 }
 
 static void measure_timers(void)

@@ -10,11 +10,21 @@
 #include <time.h>
 #include <unistd.h>
 
-double measure_now_ns(void)
+static double clock_ns(clockid_t clock)
 {
     struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    clock_gettime(clock, &ts);
     return 1e9 * (double)ts.tv_sec + (double)ts.tv_nsec;
+}
+
+double measure_now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+double measure_cpu_ns(void)
+{
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static int compare(const void *a, const void *b)

@@ -14,6 +14,8 @@
 #include <sys/types.h>
 
 double measure_now_ns(void);
+/* Of the calling thread: does not count what others took of its core meanwhile. */
+double measure_cpu_ns(void);
 /* Sorts `values`. */
 double measure_median(double *values, size_t count);
 /* Sorts both. `aim`, `note`: "" for none. */

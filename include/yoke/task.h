@@ -145,7 +145,8 @@ YOKE_MUST_USE yoke_error *yoke_wait_all_tasks_blocked(int64_t cushion);
 /* A deadline's place in the timer heap. The fields are the library's. */
 typedef struct yoke_timer {
     int64_t deadline;
-    size_t slot; /* 1-based; 0: not set */
+    size_t slot;      /* 1-based; 0: not set */
+    uint64_t setting; /* its number among those in order: what was set before has less */
     void (*fire)(struct yoke_timer *timer);
 } yoke_timer;
 

@@ -113,7 +113,7 @@ void idle_wait(struct scheduler *s)
         end_of_all(s);
         return;
     }
-    int64_t until_timer = clock_real_until(s, timer_earliest(&s->timers));
+    int64_t until_timer = clock_real_until(s, timer_bound(&s->timers));
     int64_t quiet = quiet_asked_for(s);
     if (quiet >= until_timer) {
         pass_look(s, until_timer == YOKE_NEVER ? -1 : until_timer);
@@ -125,7 +125,7 @@ void idle_wait(struct scheduler *s)
     int64_t end = clock_add(s->quiet_at, quiet);
     pass_look(s, end > now ? end - now : 0);
     bool posted = atomic_load_explicit(&s->posted, memory_order_acquire);
-    bool due = s->timers.count && timer_earliest(&s->timers) <= clock_now(s);
+    bool due = s->timers.count && timer_bound(&s->timers) <= clock_now(s);
     if (list_empty(&s->ready) && !posted && !due && clock_real() >= end)
         quiet_has_lasted(s);
 }

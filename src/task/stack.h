@@ -46,10 +46,10 @@ bool stack_more(struct stack_pool *pool, unsigned class);
 static inline void *stack_take(struct stack_pool *pool, size_t bytes, size_t *block_bytes)
 {
     unsigned class = stack_class(bytes);
+    *block_bytes = (size_t)1 << class;
     if (__builtin_expect(!pool->free[class], 0) && !stack_more(pool, class))
         return NULL;
     void *block = pool->free[class];
-    *block_bytes = (size_t)1 << class;
     pool->free[class] = *stack_link(block, *block_bytes);
     pool->live++;
     return block;
