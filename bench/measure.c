@@ -39,22 +39,41 @@ double measure_median(double *values, size_t count)
     return values[count / 2];
 }
 
-void measure_row(const char *name, double *ours, double *theirs, size_t count, const char *aim,
-                 const char *note)
+double measure_least(const double *values, size_t count)
 {
-    double a = measure_median(ours, count), b = measure_median(theirs, count);
-    printf("%s | %.1f | %.1f | %.2f | %s | %s\n", name, a, b, a / b, aim, note);
+    double least = values[0];
+    for (size_t i = 1; i < count; i++)
+        if (values[i] < least)
+            least = values[i];
+    return least;
+}
+
+static void print_row(const char *name, double ours, double theirs, const char *aim, const char *note)
+{
+    printf("%s | %.1f | %.1f | %.2f | %s | %s\n", name, ours, theirs, ours / theirs, aim, note);
     fflush(stdout);
 }
 
-void measure_row_beside(const char *name, double *ours, double *theirs, size_t count, const char *aim,
-                        const char *package)
+void measure_row(const char *name, double *ours, double *theirs, size_t count, const char *aim,
+                 const char *note)
+{
+    print_row(name, measure_median(ours, count), measure_median(theirs, count), aim, note);
+}
+
+void measure_row_least(const char *name, const double *ours, const double *theirs, size_t count,
+                       const char *aim, const char *note)
+{
+    print_row(name, measure_least(ours, count), measure_least(theirs, count), aim, note);
+}
+
+void measure_row_beside(const char *name, const double *ours, const double *theirs, size_t count,
+                        const char *aim, const char *package)
 {
     if (!isnan(theirs[0])) {
-        measure_row(name, ours, theirs, count, aim, "");
+        measure_row_least(name, ours, theirs, count, aim, "");
         return;
     }
-    printf("%s | %.1f | peer missing (%s) | - | %s |\n", name, measure_median(ours, count), package, aim);
+    printf("%s | %.1f | peer missing (%s) | - | %s |\n", name, measure_least(ours, count), package, aim);
     fflush(stdout);
 }
 

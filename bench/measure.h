@@ -1,5 +1,6 @@
 /*
- * What the programs that measure share: the clock, medians, rows, cores, and plain processes to compare with.
+ * What the programs that measure share: the clocks, medians, rows, cores, and plain processes to compare
+ * with.
  *
  * Rounds of ours and theirs alternate, so that a noisy moment hits both. A row on standard output is
  *     name | ours in ns | theirs in ns | ratio | aim | note
@@ -18,13 +19,18 @@ double measure_now_ns(void);
 double measure_cpu_ns(void);
 /* Sorts `values`. */
 double measure_median(double *values, size_t count);
-/* Sorts both. `aim`, `note`: "" for none. */
+double measure_least(const double *values, size_t count);
+/* The medians; sorts both. `aim`, `note`: "" for none. */
 void measure_row(const char *name, double *ours, double *theirs, size_t count, const char *aim,
                  const char *note);
+/* The least of all rounds of each: for works of some ns on one thread, to which what else runs on the machine
+ * can only add, and to one that keeps the core busy more than to one that waits. */
+void measure_row_least(const char *name, const double *ours, const double *theirs, size_t count,
+                       const char *aim, const char *note);
 /* The same beside a peer that may be missing: `theirs` are NAN then, and the row names the Debian `package`.
  */
-void measure_row_beside(const char *name, double *ours, double *theirs, size_t count, const char *aim,
-                        const char *package);
+void measure_row_beside(const char *name, const double *ours, const double *theirs, size_t count,
+                        const char *aim, const char *package);
 
 /* yoke_run of `main_fn(arg)`; ends the program if it returns an error. */
 void measure_run(yoke_task_fn main_fn, void *arg);
