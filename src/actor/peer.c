@@ -240,6 +240,7 @@ static yoke_error *loop(void *arg)
     /* Of a child the supervisor soon knows how it ended: that is the better reason. */
     peer->lost = peer->child ? child_explain_loss(peer->child, e) : e;
     end_dialogs(peer);
+    channel_hang_up(peer->channel); /* dialogs that are still held here may keep it for long */
     if (!peer->child)
         registrar_peer_lost(peer);
     server_peer_left(peer);

@@ -166,6 +166,12 @@ void channel_close(struct channel *c)
         free_channel(c); /* else the channel's own task does it, woken by the closed watch */
 }
 
+void channel_hang_up(struct channel *c)
+{
+    if (c->fd >= 0)
+        c->transport->hang_up(c->fd);
+}
+
 /* ---- sending ---- */
 
 static void wake_senders(struct channel *c)

@@ -79,6 +79,8 @@ void channel_break(struct channel *c, yoke_error *e);
 /* Waits till all that was sent has gone to the socket; YOKE_TRANSPORT_CLOSED if some of it never will.
  * Checkpoint. */
 YOKE_MUST_USE yoke_error *channel_drain(struct channel *c);
+/* The channel is broken, and the peer is to see its end now, though the struct is still needed here. */
+void channel_hang_up(struct channel *c);
 /* Closes the descriptor; what was not drained is lost; NULL is fine. The struct must have no task in a call
  * of it but the channel's own. */
 void channel_close(struct channel *c);

@@ -35,6 +35,8 @@ struct transport {
     /* Nothing more is wanted from the peer: a read gives what has come already, and then 0, also to whoever
      * waits for the descriptor. */
     void (*end_reading)(int fd);
+    /* The end of the connection, as the peer is to see it at once: after what was written already. */
+    void (*hang_up)(int fd);
     /*
      * A descriptor that listens there, non-blocking and close-on-exec; `address` is completed (a port of the
      * kernel's choosing). Checkpoint. YOKE_ADDRESS_IN_USE that names the owner where it can be known; what a

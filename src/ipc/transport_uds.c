@@ -37,6 +37,11 @@ static void uds_end_reading(int fd)
     shutdown(fd, SHUT_RD);
 }
 
+static void uds_hang_up(int fd)
+{
+    shutdown(fd, SHUT_RDWR);
+}
+
 /* ---- sockets in the file system ---- */
 
 static struct sockaddr_un socket_name(const struct address *address)
@@ -234,6 +239,7 @@ const struct transport transport_uds = {
     .read = uds_read,
     .write = uds_write,
     .end_reading = uds_end_reading,
+    .hang_up = uds_hang_up,
     .listen = uds_listen,
     .unlisten = uds_unlisten,
     .remove_stale = uds_remove_stale,
