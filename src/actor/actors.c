@@ -146,9 +146,13 @@ void actors_fail(yoke_actors *actors, yoke_error *e)
     cancel_all(actors);
 }
 
+enum { NAMED_MOST = 16 }; /* a report of a thousand lines hides what matters */
+
 /* One line for the report: who had to end because of the failure, and how that went. */
 static void note_cancelled(yoke_actors *actors, const struct child *c)
 {
+    if (actors->cancelled_count++ >= NAMED_MOST)
+        return;
     char line[160];
     bool graceful = WIFEXITED(c->status);
     int64_t ms = (yoke_now() - actors->cancelled_at) / 1000000;
@@ -397,6 +401,9 @@ static void add_report(yoke_actors *actors)
                *end = at + buffer_size(&actors->cancelled_with);
     for (; actors->error_count && at < end; at += strlen(at) + 1)
         yoke_error_note(actors->errors[0], "%s", at);
+    if (actors->error_count && actors->cancelled_count > NAMED_MOST)
+        yoke_error_note(actors->errors[0], "cancelled with it: %zu more",
+                        actors->cancelled_count - NAMED_MOST);
 }
 
 /* All that went wrong: one error as it is, several as a group in the order in which they came. */

@@ -18,7 +18,8 @@ struct yoke_actors {
     yoke_error **errors; /* of children, in the order in which they came */
     size_t error_count;
     yoke_error *trouble;          /* `errors` could not be grown */
-    struct buffer cancelled_with; /* lines: who was cancelled because another failed */
+    struct buffer cancelled_with; /* lines: who was cancelled because another failed, NAMED_MOST of them */
+    size_t cancelled_count;       /* how many were */
 };
 
 /* What can be known of a start's options before anything is started: YOKE_USAGE. */

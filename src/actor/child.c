@@ -76,7 +76,7 @@ static void await_exit(struct child *c)
 
 static void send_signal(struct child *c, int number)
 {
-    c->sent_signal = number;
+    c->sent |= 1u << number;
     yoke_error *e = yoke_process_signal(c->process, number);
     if (e)
         yoke_log(YOKE_ERROR, "actor `%s`: %s", c->uid.name, yoke_error_message(e));
@@ -102,8 +102,7 @@ static void terminate(struct child *c)
 static void kill_hard(struct child *c)
 {
     /* It is told loudly where SIGTERM did not help, and not where it was asked for. */
-    yoke_log(c->sent_signal ? YOKE_CRITICAL : YOKE_CANCEL, "actor `%s` (pid %d): SIGKILL", c->uid.name,
-             (int)c->pid);
+    yoke_log(c->sent ? YOKE_CRITICAL : YOKE_CANCEL, "actor `%s` (pid %d): SIGKILL", c->uid.name, (int)c->pid);
     send_signal(c, SIGKILL);
     c->deadline = YOKE_NEVER;
 }
@@ -212,7 +211,7 @@ static void read_report(struct child *c, yoke_error *death)
 static bool is_echo(const struct child *c)
 {
     return WIFEXITED(c->status) && WEXITSTATUS(c->status) == DEATH_OF_SIGNAL + SIGTERM &&
-           (c->sent_signal || c->actor->ended_by);
+           (c->sent || c->actor->ended_by);
 }
 
 static bool ended_as_asked(const struct child *c)
@@ -223,7 +222,8 @@ static bool ended_as_asked(const struct child *c)
         return false;
     if (WIFEXITED(c->status))
         return WEXITSTATUS(c->status) == 0;
-    return c->sent_signal && WTERMSIG(c->status) == c->sent_signal;
+    /* Not always of the last one: it may have been about to end of SIGTERM when SIGKILL was sent. */
+    return c->sent & 1u << WTERMSIG(c->status);
 }
 
 /* A channel that broke by itself; when the peer ends, it ends. */

@@ -55,7 +55,7 @@ struct child {
     yoke_scope *wait; /* that it sleeps in; cancelled to wake it */
     bool starting;    /* its end is the starter's business */
     bool asked;       /* somebody of this actor asked it to end: that it ends is no failure */
-    int sent_signal;  /* the last one of ours */
+    unsigned sent;    /* signals of ours: 1 << number */
     int64_t asked_at, deadline;
     struct yoke_context *request; /* the dialog of the cancel request */
     struct main_task *main_task;  /* of an actor that was started for one call; NULL: of a daemon */

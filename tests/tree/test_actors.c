@@ -460,6 +460,30 @@ static void test_sup_11_12_child_killed_from_outside(void **state)
     }
 }
 
+static yoke_error *one_of_twenty_dies(struct scene *s)
+{
+    yoke_portal *portal;
+    for (int i = 0; i < 20; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "a%d", i);
+        YOKE_TRY(yoke_actors_start(s->actors, name, &(yoke_actor_options){.modules = "ends"}, &portal));
+    }
+    kill(yoke_portal_pid(portal), SIGKILL);
+    return yoke_sleep_forever();
+}
+static void test_a_report_names_not_everybody(void **state)
+{
+    yoke_error *e = tree_with_actors(one_of_twenty_dies, NULL);
+    char *text = yoke_error_text(e);
+    size_t named = 0;
+    for (const char *at = text; (at = strstr(at, "cancelled with it: actor `")); at++)
+        named++;
+    assert_int_equal(named, 16);
+    assert_non_null(strstr(text, "cancelled with it: 3 more"));
+    free(text);
+    assert_error(e, &YOKE_ACTOR_DIED);
+}
+
 static yoke_error *signal_itself(struct scene *s)
 {
     yoke_portal *team[1];
@@ -641,7 +665,8 @@ TREE_MAIN(TEST(test_canc_01_21_cancel_an_idle_actor),
           TEST(test_canc_09_nursery_cancelled_by_a_call),
           TEST(test_canc_10_sup_23_cancel_while_children_start), TEST(test_grandchild_that_never_yields),
           TEST(test_reap_01_17_child_that_never_yields), TEST(test_sup_10_reap_15_child_that_ends_by_itself),
-          TEST(test_sup_11_12_child_killed_from_outside), TEST(test_child_that_dies_of_other_signals),
-          TEST(test_sup_25_26_errors_of_cleanup_count), TEST(test_sup_05_07_nested_trees),
-          TEST(test_sup_08_two_nurseries), TEST(test_sup_19_reap_04_stopped_children),
-          TEST(test_child_stopped_for_a_while_ends_well), TEST(test_reap_19_what_is_in_flight_arrives))
+          TEST(test_sup_11_12_child_killed_from_outside), TEST(test_a_report_names_not_everybody),
+          TEST(test_child_that_dies_of_other_signals), TEST(test_sup_25_26_errors_of_cleanup_count),
+          TEST(test_sup_05_07_nested_trees), TEST(test_sup_08_two_nurseries),
+          TEST(test_sup_19_reap_04_stopped_children), TEST(test_child_stopped_for_a_while_ends_well),
+          TEST(test_reap_19_what_is_in_flight_arrives))
