@@ -29,14 +29,17 @@ YOKE_MODULE(leaf, YOKE_CALL(square, number, u64))
 YOKE_RECORD(names, (list, str, leaves))
 YOKE_RECORD(squares, (list, u64, values))
 
-static yoke_error *spread(yoke_portal **leaves, squares *result)
+static yoke_error *spread(yoke_stream *stream, yoke_portal **leaves, squares *result)
 {
     result->values.items = calloc(SQUARES, sizeof *result->values.items);
     if (!result->values.items)
         return yoke_raise(&YOKE_NO_MEMORY, "the squares");
     result->values.count = SQUARES;
-    for (int i = 0; i < SQUARES; i++)
-        YOKE_TRY(yoke_call(leaves[i % LEAVES], "leaf:square", &(number){i + 1}, &result->values.items[i]));
+    for (int i = 0; i < SQUARES; i++) {
+        number n;
+        YOKE_TRY(yoke_recv(stream, &n));
+        YOKE_TRY(yoke_call(leaves[i % LEAVES], "leaf:square", &n, &result->values.items[i]));
+    }
     return NULL;
 }
 
@@ -51,7 +54,9 @@ static yoke_error *with_leaves(yoke_context *ctx, yoke_actors *actors, squares *
         up[i] = yoke_portal_peer(leaves[i])->name;
     }
     YOKE_TRY(yoke_context_started(ctx, &(names){{up, LEAVES}})); /* now the root's open returns */
-    YOKE_TRY(spread(leaves, result));
+    yoke_stream *stream;
+    YOKE_TRY(yoke_stream_open(ctx, &stream, NULL));
+    YOKE_TRY(yoke_stream_close(stream, spread(stream, leaves, result)));
     for (int i = 0; i < LEAVES; i++) {
         SAY("supervisor: cancelling %s\n", up[i]);
         YOKE_TRY(yoke_portal_cancel_actor(leaves[i], 0, NULL));
@@ -65,13 +70,23 @@ static yoke_error *supervise(yoke_context *ctx, const yoke_type_none *args, squa
     YOKE_TRY(yoke_actors_open(&actors, NULL));
     return yoke_actors_close(actors, with_leaves(ctx, actors, result));
 }
-YOKE_MODULE(supervisor, YOKE_CONTEXT(supervise, none, names, squares))
+YOKE_MODULE(supervisor, YOKE_CONTEXT_STREAM(supervise, none, names, squares, number, none))
 
 /* ---- in the root ---- */
 
-static yoke_error *show_squares(yoke_context *ctx)
+static yoke_error *send_numbers(yoke_stream *stream)
 {
+    for (int i = 0; i < SQUARES; i++)
+        YOKE_TRY(yoke_send(stream, &(number){i + 1}));
+    return NULL;
+}
+
+static yoke_error *have_squared(yoke_context *ctx)
+{
+    yoke_stream *stream;
     squares result;
+    YOKE_TRY(yoke_stream_open(ctx, &stream, NULL));
+    YOKE_TRY(yoke_stream_close(stream, send_numbers(stream)));
     YOKE_TRY(yoke_context_result(ctx, &result));
     SAY("root: the supervisor's result:");
     for (size_t i = 0; i < result.values.count; i++)
@@ -93,7 +108,7 @@ static yoke_error *with_supervisor(yoke_actors *actors)
     for (size_t i = 0; i < up.leaves.count; i++)
         SAY("    %s\n", up.leaves.items[i]);
     names_free(&up);
-    YOKE_TRY(yoke_context_close(ctx, show_squares(ctx)));
+    YOKE_TRY(yoke_context_close(ctx, have_squared(ctx)));
     SAY("root: cancelling supervisor\n");
     return yoke_portal_cancel_actor(supervisor, 0, NULL);
 }

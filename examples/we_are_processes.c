@@ -15,13 +15,13 @@ YOKE_ERROR_KIND(ON_PURPOSE, "example.OnPurpose", NULL);
 
 YOKE_RECORD(place, (i32, index))
 
-static yoke_error *target(const place *args, yoke_type_none *result)
+static yoke_error *introduce(const place *args, yoke_type_none *result)
 {
     printf("worker %d: I am %s, process %d\n", (int)args->index, yoke_current_actor()->name, (int)getpid());
     fflush(stdout);
-    return yoke_sleep_forever();
+    return NULL; /* and the actor goes on serving */
 }
-YOKE_MODULE(crowd, YOKE_CALL(target, place, none))
+YOKE_MODULE(crowd, YOKE_CALL(introduce, place, none))
 
 /* ---- in the root ---- */
 
@@ -39,7 +39,7 @@ static yoke_error *start_one(void *arg)
     snprintf(name, sizeof name, "worker_%d", seat->index);
     YOKE_TRY(yoke_actors_start(seat->actors, name, &(yoke_actor_options){.modules = "crowd"}, &portal));
     seat->pid = yoke_portal_pid(portal);
-    return yoke_portal_run(portal, "crowd:target", &(place){seat->index}, NULL);
+    return yoke_call(portal, "crowd:introduce", &(place){seat->index}, NULL);
 }
 
 /* Side by side: the whole crowd is there in about the time of one. */

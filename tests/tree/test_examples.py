@@ -26,7 +26,7 @@ class Ran:
 
 
 def run(name, *args, backend, interrupt_after=None):
-    """Runs it to its end; interrupt_after: seconds till a ctrl-c."""
+    """Runs it to its end; interrupt_after: seconds till a ctrl-c. EX-21: how each of them is run."""
     mark = f"YOKE_TEST_EXAMPLE={os.getpid()}-{name}"
     with tempfile.TemporaryDirectory() as place:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("YOKE_")}
@@ -47,7 +47,8 @@ def run(name, *args, backend, interrupt_after=None):
         left, _ = processes.wait_till_gone(mark, child.pid, 10)
         for process in left:
             os.kill(process if isinstance(process, int) else process.pid, signal.SIGKILL)
-        return Ran(child.returncode, out, err, left, os.listdir(place))
+        files = [name for _, _, names in os.walk(place) for name in names]  # sockets too
+        return Ran(child.returncode, out, err, left, files)
 
 
 def is_in_order(lines, wanted):
@@ -62,6 +63,11 @@ def good(ran, *lines):
 
 # ---- what each prints
 
+def test_ex_01_a_trynamic_first_scene(backend):
+    ran = run("a_trynamic_first_scene", backend=backend)
+    return good(ran, "and... action!", "hi, my name is donny", "hi, my name is gretchen", "cut!"), ran
+
+
 def test_ex_02_actor_spawning_and_causality(backend):
     ran = run("actor_spawning_and_causality", backend=backend)
     return good(ran, "3"), ran
@@ -70,6 +76,17 @@ def test_ex_02_actor_spawning_and_causality(backend):
 def test_ex_03_actor_spawning_and_causality_with_daemon(backend):
     ran = run("actor_spawning_and_causality_with_daemon", backend=backend)
     return good(ran, *["have you ever seen a portal?"] * 2), ran
+
+
+def test_ex_04_asynchronous_generators(backend):
+    ran = run("asynchronous_generators", backend=backend)
+    return good(ran, "parent: got 0 to 50, that is enough; the stream ends", "child: cleaning up",
+                "parent: cancelling the actor"), ran
+
+
+def test_ex_05_multiple_streams_one_portal(backend):
+    ran = run("multiple_streams_one_portal", backend=backend)
+    return good(ran, "0 numbers were read by one reader alone"), ran
 
 
 def test_ex_06_nested_actor_tree(backend):
@@ -106,6 +123,13 @@ def test_ex_08_remote_error_propagation(backend):
 def test_ex_09_rpc_bidir_streaming(backend):
     ran = run("rpc_bidir_streaming", backend=backend)
     return good(ran, "started with 11", *[f"pong {i}" for i in range(1, 10)], "the child counted 10 pings"), ran
+
+
+def test_ex_11_full_fledged_streaming_service(backend):
+    ran = run("full_fledged_streaming_service", backend=backend)
+    m = re.fullmatch(r"streaming: (\d+\.\d\d) s\nwith starting and ending of all actors: (\d+\.\d\d) s\n"
+                     r"1000 numbers, in order\n", ran.out)
+    return ran.status == 0 and not ran.err and m and float(m[1]) <= float(m[2]), ran
 
 
 def test_ex_12_typed_payloads(backend):

@@ -1,6 +1,6 @@
 """The programs of guides, compiled and run as they stand there: test_guides.py INCLUDE LIBRARY COMPILER GUIDE...
 
-A program is a block marked as C that has a main(); the plain block right behind it is what it prints."""
+A program is a block marked as C that has a main() or a YOKE_MAIN; the plain block right behind it is what it prints."""
 import os
 import pathlib
 import re
@@ -11,14 +11,14 @@ import tempfile
 include, library, compiler, *guides = sys.argv[1:]
 
 PROGRAM = re.compile(r"^```c\n(.*?)^```\n(?:\n```\n(.*?)^```\n)?", re.S | re.M)
-LIBRARIES = ["-lmsgpackc", "-ldw", "-lunwind"]
+LIBRARIES = ["-lmsgpackc", "-ldw", "-lunwind", "-pthread"]
 
 
 def programs(guide):
     """Each program's heading, text, and what it prints (None: the guide does not say)."""
     text = pathlib.Path(guide).read_text()
     for m in PROGRAM.finditer(text):
-        if re.search(r"^int main\(", m.group(1), re.M):
+        if re.search(r"^(int main|YOKE_MAIN)\(", m.group(1), re.M):
             heading = re.findall(r"^## (.*)$", text[: m.start()], re.M)
             yield f"{pathlib.Path(guide).name}: {heading[-1] if heading else 'top'}", m.group(1), m.group(2)
 
@@ -26,7 +26,7 @@ def programs(guide):
 def outcome(folder, program):
     """What it prints; or, if it can't be built or does not end well, why."""
     (folder / "program.c").write_text(program)
-    words = [compiler, "-std=gnu11", "-Wall", "-Wextra", "-Werror", f"-I{include}", "program.c", library, *LIBRARIES]
+    words = [compiler, "-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", f"-I{include}", "program.c", library, *LIBRARIES]
     built = subprocess.run(words + ["-o", "program"], cwd=folder, capture_output=True, text=True)
     if built.returncode:
         return built.stderr
