@@ -125,6 +125,11 @@ def test_ex_09_rpc_bidir_streaming(backend):
     return good(ran, "started with 11", *[f"pong {i}" for i in range(1, 10)], "the child counted 10 pings"), ran
 
 
+def test_ex_10_streaming_broadcast_fanout(backend):
+    ran = run("streaming_broadcast_fanout", backend=backend)
+    return good(ran, *[f"reader {i}: 0 1 2 3 4" for i in (1, 2, 3)]), ran
+
+
 def test_ex_11_full_fledged_streaming_service(backend):
     ran = run("full_fledged_streaming_service", backend=backend)
     m = re.fullmatch(r"streaming: (\d+\.\d\d) s\nwith starting and ending of all actors: (\d+\.\d\d) s\n"
