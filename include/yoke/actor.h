@@ -180,6 +180,7 @@ typedef struct yoke_actors_options {
                        0: off */
     int64_t acknowledge_bound; /* 0: 0.5 s: for the answer to a cancel request */
     int64_t kill_bound;        /* 0: 1.6 s: from the request to SIGKILL */
+    size_t starts_at_once; /* how many children may be between their start and the handshake; 0: any number */
 } yoke_actors_options;
 
 typedef struct yoke_actor_options {
@@ -189,6 +190,9 @@ typedef struct yoke_actor_options {
     const char *log_filter;    /* as yoke_log_set; NULL: the parent's */
     int debug_mode;            /* as above; 0: the nursery's */
     int64_t start_bound;       /* 0: 10 s: from the start to the handshake */
+    /* The program to start in place of this one, and its arguments, NULL-terminated; searched in PATH if it
+     * has no slash. It is given one argument more, the last, which its YOKE_MAIN takes. Always by exec. */
+    char *const *command;
 } yoke_actor_options;
 
 /*
@@ -216,8 +220,8 @@ YOKE_MUST_USE yoke_error *yoke_actors_kill(yoke_actors *actors);
 /*
  * Starts an actor; returns when its portal can be used. name: 1 to 64 bytes of UTF-8 without '/' and control
  * characters. Checkpoint. YOKE_USAGE: a bad name, or a module that is not in this binary; YOKE_CLOSED: the
- * nursery was cancelled; YOKE_SPAWN_FAILED: with the reason. After an error, cancellation included, nothing
- * of the actor is left.
+ * nursery was cancelled; YOKE_SPAWN_FAILED: with the reason, and the limit if it was one. After an error,
+ * cancellation included, nothing of the actor is left.
  */
 YOKE_MUST_USE yoke_error *yoke_actors_start(yoke_actors *actors, const char *name,
                                             const yoke_actor_options *options, yoke_portal **portal);

@@ -46,6 +46,7 @@ yoke_error *yoke_actors_open_at(const char *file, int line, yoke_actors **out,
         actors->options.backend = a->backend;
     list_init(&actors->children);
     list_init(&actors->waiters);
+    list_init(&actors->start_waiters);
     yoke_error *e = yoke_scope_open_at(file, line, &actors->scope, NULL);
     if (e) {
         memory_free(actors);
@@ -165,15 +166,19 @@ static void note_cancelled(yoke_actors *actors, const struct child *c)
     buffer_append(&actors->cancelled_with, line, strlen(line) + 1);
 }
 
-void actors_child_reaped(yoke_actors *actors, struct child *c)
+void actors_child_died(yoke_actors *actors, struct child *c)
 {
-    c->state = CHILD_REAPED;
-    actors->unreaped--;
     main_task_note_death(c->main_task, c->death);
     if (c->death && !c->starting)
         actors_fail(actors, yoke_error_dup(c->death));
     else if (actors->cancelled && actors->error_count && !c->starting && !main_task_failed(c->main_task))
         note_cancelled(actors, c);
+}
+
+void actors_child_reaped(yoke_actors *actors, struct child *c)
+{
+    c->state = CHILD_REAPED;
+    actors->unreaped--;
     wake_if_empty(actors);
 }
 
@@ -272,7 +277,7 @@ static yoke_error *start(yoke_actors *actors, const char *name, const yoke_actor
     uid_make(&uid, name);
     struct spawned spawned;
     enum yoke_backend backend = o->backend != YOKE_BACKEND_DEFAULT ? o->backend : actors->options.backend;
-    YOKE_TRY(spawn_process(actors->actor, backend, &uid, &spawned));
+    YOKE_TRY(spawn_process(actors->actor, backend, o->command, &uid, &spawned));
     struct child *c;
     yoke_error *e = child_new(&c, actors, &uid, spawned.process, spawned.crash_fd);
     if (e) {
@@ -295,6 +300,27 @@ static yoke_error *start(yoke_actors *actors, const char *name, const yoke_actor
     return NULL;
 }
 
+/* Waits for its turn, if there are to be only so many starts at once. */
+static yoke_error *start_in_turn(yoke_actors *actors, const char *name, const yoke_actor_options *o,
+                                 yoke_portal **portal)
+{
+    size_t most = actors->options.starts_at_once;
+    while (most && actors->in_start >= most) {
+        if (task_has_news(task_here()))
+            return task_news(task_here());
+        YOKE_TRY(wait_in(&actors->start_waiters, NULL));
+    }
+    if (actors->cancelled || actors->closed) {
+        wake_first(&actors->start_waiters, NULL);
+        return closed(name);
+    }
+    actors->in_start++;
+    yoke_error *e = start(actors, name, o, portal);
+    actors->in_start--;
+    wake_first(&actors->start_waiters, NULL);
+    return e;
+}
+
 yoke_error *yoke_actors_start(yoke_actors *actors, const char *name, const yoke_actor_options *options,
                               yoke_portal **portal)
 {
@@ -309,7 +335,7 @@ yoke_error *yoke_actors_start(yoke_actors *actors, const char *name, const yoke_
     if (actors->cancelled || actors->closed)
         return closed(name);
     actors->starting++;
-    yoke_error *e = start(actors, name, o, portal);
+    yoke_error *e = start_in_turn(actors, name, o, portal);
     actors->starting--;
     wake_if_empty(actors);
     return explain(actors, name, e);

@@ -218,8 +218,8 @@ static bool ended_as_asked(const struct child *c)
 {
     if (is_echo(c))
         return true;
-    if (!c->asked)
-        return false;
+    if (!c->asked || c->status_lost)
+        return c->asked;
     if (WIFEXITED(c->status))
         return WEXITSTATUS(c->status) == 0;
     /* Not always of the last one: it may have been about to end of SIGTERM when SIGKILL was sent. */
@@ -236,8 +236,9 @@ static void judge(struct child *c)
 {
     if (!ended_as_asked(c)) {
         yoke_error *loss = was_broken(c->loss) && WIFEXITED(c->status) ? yoke_error_dup(c->loss) : NULL;
-        c->death = death_error(&c->uid, c->pid, c->status, c->asked, loss);
-        if (WIFSIGNALED(c->status))
+        c->death = c->status_lost ? death_unknown(&c->uid, c->pid, loss)
+                                  : death_error(&c->uid, c->pid, c->status, c->asked, loss);
+        if (WIFSIGNALED(c->status) || c->status_lost)
             read_report(c, c->death);
     }
     close(c->crash_fd);
@@ -292,6 +293,20 @@ static void take_events(struct child *c)
     }
 }
 
+/* The program waits for any child (waitpid(2) with -1), or SIGCHLD was ignored when it was started: the end
+ * is seen all the same, by the pidfd. */
+static void note_lost_status(struct child *c)
+{
+    c->status_lost = true;
+    if (!c->actor->lost_status)
+        yoke_log(
+            YOKE_WARNING,
+            "the status of actor `%s` (pid %d) is unknown, it was reaped elsewhere: does this program call "
+            "waitpid(-1), or ignore SIGCHLD?",
+            c->uid.name, (int)c->pid);
+    c->actor->lost_status = true;
+}
+
 static yoke_error *watch(struct child *c)
 {
     while (c->state != CHILD_REAPED) {
@@ -301,6 +316,12 @@ static yoke_error *watch(struct child *c)
             yoke_error_free(e);
             YOKE_TRY(yoke_sleep(YOKE_MS(10)));
             continue;
+        }
+        if (e && yoke_error_errno(e) == ECHILD) {
+            note_lost_status(c);
+            yoke_error_free(e);
+            e = NULL;
+            exited = true;
         }
         if (e)
             return e;
@@ -320,10 +341,13 @@ static yoke_error *supervise(void *arg)
     yoke_error *e = watch(c);
     wait_drained(c);
     judge(c);
-    orphan_sweep(c->actor, YOKE_MS(SWEEP_MS));
     registrar_remove_child(c);
     if (c->peer && c->peer->reading)
         e = yoke_error_join(e, yoke_event_wait(&c->peer->ended));
+    /* Who waits in a dialog with it is told of the loss first: the nursery's cancellation would hide that. */
+    e = yoke_error_join(e, yoke_cancel_shielded_checkpoint());
+    actors_child_died(c->nursery, c);
+    orphan_sweep(c->actor, YOKE_MS(SWEEP_MS));
     yoke_log(YOKE_RUNTIME, "actor `%s` (pid %d) is reaped, status %#x", c->uid.name, (int)c->pid,
              (unsigned)c->status);
     actors_child_reaped(c->nursery, c);

@@ -60,6 +60,7 @@ struct child {
     struct yoke_context *request; /* the dialog of the cancel request */
     struct main_task *main_task;  /* of an actor that was started for one call; NULL: of a daemon */
     int status;                   /* of waitpid(2), when reaped */
+    bool status_lost;             /* somebody else has reaped it */
     const yoke_error *loss;       /* of its channel, while how it ended is not known */
     yoke_error *death;            /* if it ended as it should not have */
     yoke_event verdict;           /* set when that is known */

@@ -58,6 +58,16 @@ yoke_error *death_error(const yoke_uid *uid, pid_t pid, int status, bool asked, 
     return e;
 }
 
+yoke_error *death_unknown(const yoke_uid *uid, pid_t pid, yoke_error *loss)
+{
+    yoke_error *e = yoke_wrap_at("", 0, "", loss, &YOKE_ACTOR_EXITED,
+                                 "actor `%s` (pid %d) has ended, its status is unknown: reaped elsewhere",
+                                 uid->name, (int)pid);
+    attach(e, uid, 0);
+    error_set_place(e, "", 0, "", uid->name, "");
+    return e;
+}
+
 const yoke_uid *death_uid(const yoke_error *e)
 {
     const struct death *d = e ? error_details(e, &death_ops) : NULL;

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -18,9 +19,20 @@
 
 #define LAST_WORDS YOKE_MS(200)
 
-void guard_birth(pid_t parent)
+/* The actor's name is the title's up to the bracket (spawn_title); one that was started by a command of the
+ * user's learns it later. */
+static void take_name(const char *title)
 {
-    prctl(PR_SET_NAME, "yoke-?"); /* whoever adopts it when it is dead knows it by that (orphan.h) */
+    char comm[16];
+    const char *end = title ? strrchr(title, '[') : NULL;
+    int bytes = end ? (int)(end - title) : 0;
+    snprintf(comm, sizeof comm, "yoke-%.*s", bytes > 10 ? 10 : bytes, bytes ? title : "");
+    prctl(PR_SET_NAME, bytes ? comm : "yoke-?");
+}
+
+void guard_birth(pid_t parent, const char *title)
+{
+    take_name(title);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (getppid() != parent)
@@ -31,6 +43,7 @@ void guard_birth(pid_t parent)
 static struct guard {
     int parent;
     yoke_uid self;
+    const struct scheduler *scheduler;
     char file[ADDRESS_PATH_BYTES];
     atomic_bool has_file;
 } guard;
@@ -48,6 +61,14 @@ void guard_watch_file(const char *path)
 static const char *guard_actor(void *arg)
 {
     return guard.self.name;
+}
+
+/* The task that runs, if it has been the same one since `passes` was read: then nothing moves that is read
+ * here. */
+static const char *stuck_task(uint64_t passes)
+{
+    const struct scheduler *s = guard.scheduler;
+    return s->passes == passes && s->current ? s->current->name : NULL;
 }
 
 static void sleep_ns(int64_t ns)
@@ -75,11 +96,14 @@ static void *watch(void *arg)
     error_identity_set(&identity);
     while (poll(&parent, 1, -1) < 0 && errno == EINTR)
         ;
+    uint64_t passes = guard.scheduler->passes;
     sleep_ns(GUARD_BOUND);
     arm_kernel();
+    const char *task = stuck_task(passes);
     yoke_log(YOKE_CRITICAL,
-             "the parent of this actor is gone, and its tasks have not ended in %lld ms: SIGKILL",
-             (long long)(GUARD_BOUND / 1000000));
+             "the parent of this actor is gone, and its tasks have not ended in %lld ms%s%s%s: SIGKILL",
+             (long long)(GUARD_BOUND / 1000000), task ? " (`" : "", task ? task : "",
+             task ? "` has come to no checkpoint)" : "");
     if (atomic_load(&guard.has_file))
         unlink(guard.file);
     orphan_end_rest(guard.self.uuid);
@@ -124,6 +148,7 @@ static int watch_own_thread(void)
 yoke_error *guard_begin(pid_t parent, const yoke_uid *self)
 {
     guard.self = *self;
+    guard.scheduler = scheduler_here;
     guard.parent = pidfd_open(parent, 0);
     if (guard.parent < 0)
         return yoke_raise_errno(errno, "watching the parent, process %d", (int)parent);

@@ -14,9 +14,9 @@
 
 #define GUARD_BOUND YOKE_MS(500)
 
-/* At the very start of a child: it becomes a subreaper and dies with its parent. Ends the process if the
- * parent is gone already. */
-void guard_birth(pid_t parent);
+/* At the very start of a child: it is called after its title (spawn_title), becomes a subreaper and dies with
+ * its parent. Ends the process if the parent is gone already. */
+void guard_birth(pid_t parent, const char *title);
 /*
  * Starts the thread, once in a process. From here on a child whose parent dies has GUARD_BOUND to end by
  * itself; else it is killed, and with it the processes that its own code has started (orphan_end_rest). And a

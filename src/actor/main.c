@@ -131,7 +131,8 @@ static int child_main(pid_t parent, char **argv, const struct actor_hooks *hooks
         fprintf(stderr, "%s: this option is for the program's own use\n", argv[0] ? argv[0] : "yoke");
         return 2;
     }
-    guard_birth(parent);
+    guard_birth(parent, argv[0]);
+    orphan_tag_self();
     interrupt_birth();
     if (hooks && hooks->child_begins)
         hooks->child_begins(SPAWN_CRASH_FD);
@@ -335,11 +336,10 @@ static pid_t role(const char *arg, const char *option)
 int actor_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv),
                const struct actor_hooks *hooks)
 {
-    const char *first = argc == 2 ? argv[1] : NULL;
-    pid_t parent = role(first, SPAWN_CHILD_OPTION);
-    if (!parent && (parent = role(first, SPAWN_ZYGOTE_OPTION))) {
-        zygote_serve(parent, argv[1]);
-    }
+    const char *last = argc >= 2 ? argv[argc - 1] : NULL; /* after those of yoke_actor_options.command */
+    pid_t parent = role(last, SPAWN_CHILD_OPTION);
+    if (!parent && argc == 2 && (parent = role(last, SPAWN_ZYGOTE_OPTION)))
+        zygote_serve(parent, argv);
     if (parent)
         return child_main(parent, argv, hooks);
     return root_main(argc, argv, app, hooks);

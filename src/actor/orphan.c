@@ -11,7 +11,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,20 +61,48 @@ static void read_mark(pid_t pid, char mark[UUID_BYTES])
     buffer_free(&b);
 }
 
-/* Is it a zombie, and what was it called? */
-static bool is_zombie(pid_t pid, char comm[COMM_BYTES])
+/* ---- tags ---- */
+
+#define TAG_BASE ((rlim_t)1 << 62)
+#define TAG_BITS 48
+
+static bool is_tag(rlim_t limit)
 {
+    return limit >> TAG_BITS == TAG_BASE >> TAG_BITS && limit != TAG_BASE;
+}
+
+/* By chance: that two actors of a tree have the same is one case in 2^48. */
+void orphan_tag_self(void)
+{
+    struct rlimit limit;
+    uint64_t chance = 0;
+    if (getrlimit(RLIMIT_RSS, &limit) < 0 || getrandom(&chance, sizeof chance, GRND_NONBLOCK) < 0)
+        return;
+    limit.rlim_cur = TAG_BASE | chance >> (64 - TAG_BITS);
+    setrlimit(RLIMIT_RSS, &limit);
+}
+
+static rlim_t own_tag(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_RSS, &limit) == 0 ? limit.rlim_cur : 0;
+}
+
+/* Is it a zombie, and what is its tag? 0 if that can't be read. */
+static bool is_zombie(pid_t pid, rlim_t *tag)
+{
+    enum { STATE = 3, RSS_LIMIT = 25 }; /* fields */
     char path[64];
     struct buffer b = BUFFER_EMPTY;
     bool zombie = false;
-    comm[0] = '\0';
+    *tag = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     if (read_file(path, &b)) {
-        const char *text = (const char *)buffer_begin(&b), *open = strchr(text, '('),
-                   *close = strrchr(text, ')');
-        zombie = open && close && open < close && close[1] == ' ' && close[2] == 'Z';
-        if (zombie)
-            snprintf(comm, COMM_BYTES, "%.*s", (int)(close - open - 1), open + 1);
+        const char *at = strrchr((const char *)buffer_begin(&b), ')');
+        zombie = at && at[1] == ' ' && at[2] == 'Z';
+        for (int field = STATE; at && field <= RSS_LIMIT; field++)
+            at = strchr(at + 1, ' ');
+        *tag = at ? strtoull(at, NULL, 10) : 0;
     }
     buffer_free(&b);
     return zombie;
@@ -105,7 +134,7 @@ struct sweep {
     struct actor *a;
     bool kill;
     bool again;          /* something is left, or was reaped: what that leaves behind is ours only now */
-    struct buffer known; /* pid_t: of orphans seen alive; as zombies they can't be told any more */
+    struct buffer known; /* pid_t: of orphans seen alive: they may have changed their limits */
 };
 
 static bool is_known(const struct sweep *s, pid_t pid)
@@ -137,15 +166,14 @@ static bool is_own_mark(struct actor *a, const char *mark)
 
 static bool is_orphan(struct sweep *s, pid_t pid)
 {
-    char mark[UUID_BYTES], comm[COMM_BYTES], own[COMM_BYTES] = "";
+    char mark[UUID_BYTES];
+    rlim_t tag;
     if (is_ours(s->a, pid))
         return false;
     if (is_known(s, pid))
         return true;
-    if (is_zombie(pid, comm)) {
-        prctl(PR_GET_NAME, own);
-        return strncmp(comm, "yoke-", 5) == 0 && strcmp(comm, own) != 0 && !zygote_is_asked(s->a->zygote);
-    }
+    if (is_zombie(pid, &tag))
+        return is_tag(tag) && tag != own_tag() && !zygote_is_asked(s->a->zygote);
     read_mark(pid, mark);
     if (!mark[0] || is_own_mark(s->a, mark) || zygote_is_asked_for(s->a->zygote, mark))
         return false;

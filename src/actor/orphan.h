@@ -5,8 +5,10 @@
  *
  * How they are told from children that the program itself forked: each actor's environment says
  * YOKE_ACTOR=UUID, and what it starts inherits that. A child process that carries another mark than its
- * parent, and is no child actor of ours, was adopted. Of a zombie only the name is left to see: actors call
- * themselves `yoke-NAME`. A process that was started with an emptied environment is not found.
+ * parent, and is no child actor of ours, was adopted. Of a zombie the environment is gone; but what it had
+ * inherited as its RLIMIT_RSS is still to be seen (proc(5), stat), and Linux does nothing with that limit
+ * (getrlimit(2)): so each actor sets a number there that no other has, so large that it says `no limit` to
+ * whoever reads it.
  */
 #ifndef ACTOR_ORPHAN_H
 #define ACTOR_ORPHAN_H
@@ -15,6 +17,8 @@
 
 #define ORPHAN_MARK "YOKE_ACTOR"
 
+/* At the very start of a child. */
+void orphan_tag_self(void);
 /* Gives what was adopted `grace` to end, then SIGKILL; reaps all of it. An actor that has lost its own parent
  * has no time: it gives a fifth of a second at most. Checkpoint. */
 void orphan_sweep(struct actor *a, int64_t grace);

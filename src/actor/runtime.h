@@ -39,7 +39,7 @@ struct actor {
     list peers;                /* struct peer, by in_actor */
     list children;             /* struct child, by in_actor */
     struct zygote *zygote;     /* for the fork backend; NULL till it is needed */
-    bool sweeping;             /* a task looks for orphans */
+    bool lost_status;          /* it was told that the program's own code reaps actors */
 
     struct server *server; /* NULL: it does not listen */
     bool server_opening;

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -38,28 +39,52 @@ char **spawn_environment(const char *uuid)
     return block;
 }
 
-yoke_error *spawn_self(struct actor *a, const char *option, const int *fds, size_t count, const char *uuid,
-                       yoke_process **out)
+void spawn_title(const char *name, const char *uuid, char title[SPAWN_TITLE_BYTES])
+{
+    snprintf(title, SPAWN_TITLE_BYTES, "%s[%.6s]", name, uuid);
+}
+
+/* `command`, or `title`, with one argument more. memory_free. */
+static char **arguments_of(const struct spawn_plan *plan, char *role)
+{
+    size_t count = 0;
+    while (plan->command && plan->command[count])
+        count++;
+    char **argv = memory_alloc((count + 3) * sizeof *argv), **to = argv;
+    if (!argv)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        *to++ = plan->command[i];
+    if (!plan->command)
+        *to++ = (char *)plan->title;
+    *to++ = role;
+    *to = NULL;
+    return argv;
+}
+
+yoke_error *spawn_program(const struct spawn_plan *plan, yoke_process **out)
 {
     char role[48];
-    snprintf(role, sizeof role, "%s%d", option, (int)getpid());
+    snprintf(role, sizeof role, "%s%d", plan->option, (int)getpid());
     int open_fds[SPAWN_FDS_MAX];
     /* A program may run without standard descriptors: its children get /dev/null. */
-    for (size_t i = 0; i < count; i++)
-        open_fds[i] = fcntl(fds[i], F_GETFD) < 0 ? -1 : fds[i];
-    char *argv[] = {a->argv && a->argv[0] ? a->argv[0] : (char *)"yoke", role, NULL};
-    char **environment = spawn_environment(uuid);
-    if (!environment)
-        return yoke_raise(&YOKE_NO_MEMORY, "a child's environment");
-    yoke_process_options options = {
-        .environment = environment, .fds = open_fds, .fd_count = count, .program = "/proc/self/exe"};
+    for (size_t i = 0; i < plan->count; i++)
+        open_fds[i] = fcntl(plan->fds[i], F_GETFD) < 0 ? -1 : plan->fds[i];
+    char **environment = spawn_environment(plan->uuid), **argv = arguments_of(plan, role);
+    yoke_error *e = environment && argv ? NULL : yoke_raise(&YOKE_NO_MEMORY, "starting a child");
+    yoke_process_options options = {.environment = environment,
+                                    .fds = open_fds,
+                                    .fd_count = plan->count,
+                                    .program = plan->command ? NULL : "/proc/self/exe"};
     /* What comes to the whole group is the root's, also before the child can say so (interrupt_birth). */
     sigset_t mask;
     sigemptyset(&mask);
     sigaddset(&mask, SIGINT);
     sigaddset(&mask, SIGHUP);
-    yoke_error *e = process_open_masked(out, argv, &options, &mask);
+    if (!e)
+        e = process_open_masked(out, argv, &options, &mask);
     memory_free(environment);
+    memory_free(argv);
     return e;
 }
 
@@ -68,15 +93,18 @@ struct ends {
     int channel, crash;
 };
 
-static yoke_error *spawn_exec(struct actor *a, const yoke_uid *uid, const struct ends *child,
-                              yoke_process **process)
+static yoke_error *spawn_exec(struct actor *a, char *const *command, const yoke_uid *uid,
+                              const struct ends *child, yoke_process **process)
 {
+    char title[SPAWN_TITLE_BYTES];
     int fds[] = {0, 1, 2, child->channel, child->crash};
-    return spawn_self(a, SPAWN_CHILD_OPTION, fds, 5, uid->uuid, process);
+    spawn_title(uid->name, uid->uuid, title);
+    struct spawn_plan plan = {command, title, SPAWN_CHILD_OPTION, uid->uuid, fds, 5};
+    return spawn_program(&plan, process);
 }
 
-static yoke_error *spawn_fork(struct actor *a, const yoke_uid *uid, const struct ends *child,
-                              yoke_process **process)
+static yoke_error *spawn_fork(struct actor *a, char *const *command, const yoke_uid *uid,
+                              const struct ends *child, yoke_process **process)
 {
     return zygote_spawn(a, uid, child->channel, child->crash, process);
 }
@@ -85,7 +113,7 @@ static yoke_error *spawn_fork(struct actor *a, const yoke_uid *uid, const struct
 
 struct spawn_backend {
     const char *name;
-    yoke_error *(*spawn)(struct actor *a, const yoke_uid *uid, const struct ends *child,
+    yoke_error *(*spawn)(struct actor *a, char *const *command, const yoke_uid *uid, const struct ends *child,
                          yoke_process **process);
 };
 
@@ -101,33 +129,60 @@ static yoke_error *open_pipe(int fds[2])
     return yoke_raise_errno(errno, "a pipe for crash reports");
 }
 
-yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, const yoke_uid *uid,
-                          struct spawned *out)
+/* Which limit it may be that a start has met. */
+static const struct {
+    int error, resource;
+    const char *name;
+} limits[] = {
+    {EAGAIN, RLIMIT_NPROC, "RLIMIT_NPROC (processes of this user)"},
+    {EMFILE, RLIMIT_NOFILE, "RLIMIT_NOFILE (open descriptors)"},
+    {ENOMEM, RLIMIT_AS, "RLIMIT_AS (address space, bytes)"},
+};
+
+static yoke_error *note_limit(yoke_error *e)
 {
-    int channel[2], crash[2];
+    struct rlimit limit;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (yoke_error_errno(e) == limits[i].error &&
+            getrlimit((__rlimit_resource_t)limits[i].resource, &limit) == 0 &&
+            limit.rlim_cur != RLIM_INFINITY)
+            yoke_error_note(e, "the limit %s is %llu", limits[i].name, (unsigned long long)limit.rlim_cur);
+    return e;
+}
+
+static yoke_error *open_ends(int channel[2], int crash[2])
+{
     YOKE_TRY(transport_uds.pair(channel));
     yoke_error *e = open_pipe(crash);
     if (e) {
         close(channel[0]);
         close(channel[1]);
-        return e;
     }
+    return e;
+}
+
+yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, char *const *command,
+                          const yoke_uid *uid, struct spawned *out)
+{
+    int channel[2], crash[2];
+    yoke_error *e = open_ends(channel, crash);
+    if (e)
+        return note_limit(e);
     struct ends child = {channel[1], crash[1]};
     const struct spawn_backend *b =
-        &backends[backend == YOKE_BACKEND_FORK ? YOKE_BACKEND_FORK : YOKE_BACKEND_EXEC];
-    e = b->spawn(a, uid, &child, &out->process);
+        &backends[backend == YOKE_BACKEND_FORK && !command ? YOKE_BACKEND_FORK : YOKE_BACKEND_EXEC];
+    e = b->spawn(a, command, uid, &child, &out->process);
     close(channel[1]);
     close(crash[1]);
     out->channel_fd = channel[0];
     out->crash_fd = crash[0];
-    if (e) {
-        close(channel[0]);
-        close(crash[0]);
-        if (yoke_error_is_cancelled(e) || yoke_error_is(e, &YOKE_INTERRUPTED))
-            return e;
-        return yoke_wrap(e, &YOKE_SPAWN_FAILED, "backend `%s`", b->name);
-    }
-    return NULL;
+    if (!e)
+        return NULL;
+    close(channel[0]);
+    close(crash[0]);
+    if (yoke_error_is_cancelled(e) || yoke_error_is(e, &YOKE_INTERRUPTED))
+        return e;
+    return yoke_wrap(note_limit(e), &YOKE_SPAWN_FAILED, "backend `%s`", b->name);
 }
 
 /* ---- the SpawnSpec ---- */

@@ -15,16 +15,26 @@ struct spawned {
     int channel_fd, crash_fd; /* the parent's ends, non-blocking */
 };
 
-/* Checkpoint for the fork backend. System errors; nothing is left after one. */
-YOKE_MUST_USE yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, const yoke_uid *uid,
-                                        struct spawned *out);
+/* command: of another program, or NULL. Checkpoint for the fork backend. System errors, with a note of the
+ * limit if it was one; nothing is left after one. */
+YOKE_MUST_USE yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, char *const *command,
+                                        const yoke_uid *uid, struct spawned *out);
+/* What `ps` shows of an actor: its name and six digits of its uuid. */
+enum { SPAWN_TITLE_BYTES = 80 };
+void spawn_title(const char *name, const char *uuid, char title[SPAWN_TITLE_BYTES]);
 /* The environment of a child: this process' own, with the mark of `uid`. NULL-terminated, one block;
  * memory_free. NULL without memory. */
 char **spawn_environment(const char *uuid);
-/* Starts this very program, also when its file was replaced or removed, with the descriptors given as its 0
- * to count-1 (SPAWN_FDS_MAX at most); one that is not open becomes /dev/null. */
-YOKE_MUST_USE yoke_error *spawn_self(struct actor *a, const char *option, const int *fds, size_t count,
-                                     const char *uuid, yoke_process **out);
+/* A program of this tree: `command` and its arguments, or NULL for this very program, also when its file was
+ * replaced or removed; `title` is its argv[0] then. `option` is its last argument; the descriptors become its
+ * 0 to count-1 (SPAWN_FDS_MAX at most), one that is not open becomes /dev/null. */
+struct spawn_plan {
+    char *const *command;
+    const char *title, *option, *uuid;
+    const int *fds;
+    size_t count;
+};
+YOKE_MUST_USE yoke_error *spawn_program(const struct spawn_plan *plan, yoke_process **out);
 /* Tells a child what it is to be. Posted. */
 YOKE_MUST_USE yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors,
                                           const yoke_actor_options *options);

@@ -30,7 +30,7 @@ struct zygote {
     pid_t pid;
     bool busy;          /* a task speaks with it */
     bool in_step;       /* the last request was answered */
-    char asked_for[37]; /* while busy: the uuid of the child */
+    yoke_uid asked_for; /* while busy: the child */
     list waiters;       /* others that want to speak with it */
 };
 
@@ -40,7 +40,7 @@ enum slot { SLOT_CHANNEL, SLOT_CRASH, SLOT_FOLDER, SLOT_STDIN, SLOT_STDOUT, SLOT
 /* A request: this, a descriptor for each bit of `slots`, then `bytes` of environment. The answer: this, and a
  * pidfd when it is a success. */
 struct request {
-    char uuid[37];
+    char uuid[37], name[sizeof((yoke_uid *)0)->name];
     uint8_t slots;
     uint32_t bytes;
 };
@@ -108,7 +108,12 @@ static yoke_error *start(struct actor *a, struct zygote **out)
         return yoke_raise_errno(errno, "socketpair");
     }
     int fds[] = {0, 1, 2, pair[1]};
-    yoke_error *e = spawn_self(a, SPAWN_ZYGOTE_OPTION, fds, 4, a->uid.uuid, &z->process);
+    /* Room for the title of each clone. */
+    char own[SPAWN_TITLE_BYTES], title[SPAWN_TITLE_BYTES + 16];
+    spawn_title(a->uid.name, a->uid.uuid, own);
+    snprintf(title, sizeof title, "zygote of %-*s", SPAWN_TITLE_BYTES, own);
+    struct spawn_plan plan = {NULL, title, SPAWN_ZYGOTE_OPTION, a->uid.uuid, fds, 4};
+    yoke_error *e = spawn_program(&plan, &z->process);
     close(pair[1]);
     if (e) {
         close(pair[0]);
@@ -206,10 +211,11 @@ static yoke_error *send_request(struct zygote *z, struct request *request, const
 
 static yoke_error *speak(struct zygote *z, const int all[SLOTS], yoke_process **process)
 {
-    struct request request = {{0}, 0, 0};
+    struct request request = {.slots = 0};
     struct buffer environment = BUFFER_EMPTY;
-    memcpy(request.uuid, z->asked_for, sizeof request.uuid);
-    yoke_error *e = flatten_environment(&environment, z->asked_for);
+    memcpy(request.uuid, z->asked_for.uuid, sizeof request.uuid);
+    memcpy(request.name, z->asked_for.name, sizeof request.name);
+    yoke_error *e = flatten_environment(&environment, z->asked_for.uuid);
     request.bytes = (uint32_t)buffer_size(&environment);
     z->in_step = e != NULL;
     if (!e)
@@ -292,7 +298,7 @@ yoke_error *zygote_spawn(struct actor *a, const yoke_uid *uid, int channel_fd, i
     struct zygote *z = NULL;
     YOKE_TRY(take(a, &z));
     z->in_step = true;
-    memcpy(z->asked_for, uid->uuid, sizeof z->asked_for);
+    z->asked_for = *uid;
     yoke_error *e = dialog(z, channel_fd, crash_fd, process);
     give_back(a, z);
     return e;
@@ -305,7 +311,7 @@ bool zygote_is_asked(const struct zygote *zygote)
 
 bool zygote_is_asked_for(const struct zygote *zygote, const char *uuid)
 {
-    return zygote && zygote->busy && strcmp(zygote->asked_for, uuid) == 0;
+    return zygote && zygote->busy && strcmp(zygote->asked_for.uuid, uuid) == 0;
 }
 
 pid_t zygote_pid(const struct zygote *zygote)
@@ -351,15 +357,22 @@ static void change_mark(const char *uuid)
         memcpy(mark, uuid, 36);
 }
 
-/* So does its command line, by which `yoke ps` and people tell what a process is: the clone's says that it is
- * an actor. */
-static void change_role(char *role, pid_t parent)
+/*
+ * So does its command line, by which `ps`, `yoke ps` and people tell what a process is: the clone's says
+ * which actor it is. Its memory begins at argv[0], and was made long enough when the zygote was started.
+ */
+static void change_command_line(char **argv, const struct request *request, pid_t parent)
 {
-    size_t room = strlen(role) + 1;
-    int size = snprintf(NULL, 0, SPAWN_CHILD_OPTION "%d", (int)parent);
-    memset(role, 0, room);
-    if ((size_t)size < room)
-        snprintf(role, room, SPAWN_CHILD_OPTION "%d", (int)parent);
+    size_t room = (size_t)(argv[1] + strlen(argv[1]) + 1 - argv[0]);
+    char title[SPAWN_TITLE_BYTES], role[48];
+    spawn_title(request->name, request->uuid, title);
+    snprintf(role, sizeof role, SPAWN_CHILD_OPTION "%d", (int)parent);
+    if (strlen(title) + strlen(role) + 2 > room)
+        return;
+    memset(argv[0], 0, room);
+    argv[1] = argv[0] + strlen(title) + 1;
+    strcpy(argv[0], title);
+    strcpy(argv[1], role);
 }
 
 static bool receive_all(int socket, char *bytes, size_t size)
@@ -449,7 +462,7 @@ static void close_fds(const int fds[SLOTS])
 }
 
 /* One request. True: this is the clone. */
-static bool serve_one(int socket)
+static bool serve_one(int socket, char **argv, pid_t parent)
 {
     struct request request;
     int came[SLOTS], fds[SLOTS];
@@ -463,6 +476,7 @@ static bool serve_one(int socket)
     pid_t pid = clone_sibling(&pidfd);
     if (pid == 0) {
         become_child(socket, fds, &request, environment);
+        change_command_line(argv, &request, parent);
         return true;
     }
     struct answer answer = {pid < 0 ? -errno : pid};
@@ -474,7 +488,7 @@ static bool serve_one(int socket)
     return false;
 }
 
-void zygote_serve(pid_t parent, char *role)
+void zygote_serve(pid_t parent, char **argv)
 {
     prctl(PR_SET_NAME, "yoke-zygote");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -482,7 +496,6 @@ void zygote_serve(pid_t parent, char *role)
         _exit(1);
     interrupt_birth();
     fcntl(SPAWN_CHANNEL_FD, F_SETFD, FD_CLOEXEC);
-    while (!serve_one(SPAWN_CHANNEL_FD))
+    while (!serve_one(SPAWN_CHANNEL_FD, argv, parent))
         ;
-    change_role(role, parent);
 }

@@ -31,9 +31,9 @@ bool zygote_is_asked_for(const struct zygote *zygote, const char *uuid);
 
 /*
  * The zygote's own side: serves requests that come on descriptor SPAWN_CHANNEL_FD. Returns in each clone, as
- * a child of `parent` with its descriptors in place; in the zygote itself it does not return. `role` is the
- * argument of the command line that made this process a zygote; a clone's is changed in place.
+ * a child of `parent` with its descriptors in place; in the zygote itself it does not return. `argv` is the
+ * command line that made this process a zygote; a clone's is changed in place.
  */
-void zygote_serve(pid_t parent, char *role);
+void zygote_serve(pid_t parent, char **argv);
 
 #endif

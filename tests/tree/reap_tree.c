@@ -5,12 +5,17 @@
  *     reap_tree MIDDLES LEAVES TEMPER [BODY [STATUS]]
  *
  * Says `up` on stdout when all of it works, and `NAME cleans up` for each task that was cancelled gracefully.
- * TEMPER is what leaves do: sleep, slow (0.2 s to end), shield (ends for no request), spin (comes to no
- * checkpoint), deaf (spins and ignores SIGTERM), fork (has started a `sleep`), linger (stays for 20 s when it
- * is cancelled). BODY is what the root does: sleep, spin, nursery (the actor nursery is another task's),
- * start (starts and ends actors without end), cancel (ends the leaves after 50 ms), fail, end, write (to
- * stdout). STATUS: of yoke_exit_status, or after
- * an `s` of yoke_exit_status_of_signal. REAP_BOUNDS=ACKNOWLEDGE_MS,KILL_MS: of all nurseries.
+ *
+ * TEMPER is what leaves do. sleep; slow: takes 0.2 s to end; shield: ends for no request; spin: comes to no
+ * checkpoint; deaf: spins and ignores SIGTERM; fork: has started a `sleep`; linger: stays for 20 s when it is
+ * cancelled; lord: the middles are deaf.
+ *
+ * BODY is what the root does. sleep; spin; nursery: the actor nursery is another task's; start: starts and
+ * ends actors without end; startN: N of them; cancel: ends the leaves after 50 ms; fail; end; write: to
+ * stdout.
+ *
+ * STATUS: of yoke_exit_status, or after an `s` of yoke_exit_status_of_signal.
+ * REAP_BOUNDS=ACKNOWLEDGE_MS,KILL_MS: of all nurseries.
  */
 #include <yoke.h>
 
@@ -150,7 +155,10 @@ static yoke_error *with_level(struct level *l)
 static yoke_error *lead_on(struct level *l, void *ctx)
 {
     YOKE_TRY(yoke_context_started(ctx, NULL));
-    return rest("sleep");
+    if (strcmp(l->order.temper, "lord") != 0)
+        return rest("sleep");
+    YOKE_TRY(yoke_sleep(YOKE_MS(5)));
+    return rest("deaf");
 }
 
 static yoke_error *lead(yoke_context *ctx, const order *args, yoke_type_none *result)
@@ -166,15 +174,16 @@ static yoke_error *lead(yoke_context *ctx, const order *args, yoke_type_none *re
 
 /* ---- the root ---- */
 
-static yoke_error *start_without_end(struct level *l)
+static yoke_error *start_and_end(struct level *l, unsigned most)
 {
-    for (unsigned i = 0;; i++) {
+    for (unsigned i = 0; !most || i < most; i++) {
         char name[32];
         yoke_portal *portal;
         snprintf(name, sizeof name, "short-%u", i);
         YOKE_TRY(yoke_actors_start(l->actors, name, &(yoke_actor_options){.modules = "reap"}, &portal));
         YOKE_TRY(yoke_portal_cancel_actor(portal, 0, NULL));
     }
+    return NULL;
 }
 
 static yoke_error *write_without_end(void)
@@ -195,8 +204,8 @@ static yoke_error *work(struct level *l, void *body)
         return yoke_raise(&REAP_FAILED, "the root fails");
     if (strcmp(body, "cancel") == 0)
         return yoke_sleep(YOKE_MS(50));
-    if (strcmp(body, "start") == 0)
-        return start_without_end(l);
+    if (strncmp(body, "start", 5) == 0)
+        return start_and_end(l, (unsigned)atoi((const char *)body + 5));
     if (strcmp(body, "write") == 0)
         return write_without_end();
     return rest(strcmp(body, "spin") == 0 ? "spin" : "sleep");

@@ -1,7 +1,12 @@
 /* Starting actors: what a child is, what it has, what it was told, and starts that fail. */
 #include "tree.h"
 
+#include "actor/actors.h"
+
+#include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 /* ---- endpoints ---- */
 
@@ -79,6 +84,68 @@ static yoke_error *signals(const yoke_type_none *args, word *result)
     result->text = text;
     return NULL;
 }
+static yoke_error *speak(const yoke_type_none *args, yoke_type_none *result)
+{
+    yoke_log(YOKE_CRITICAL, "words of level critical");
+    yoke_log(YOKE_CANCEL, "words of level cancel");
+    yoke_log(YOKE_DEBUG, "words of level debug");
+    return NULL;
+}
+/* The actor goes on. */
+static yoke_error *write_to_nobody(const yoke_type_none *args, yoke_type_i32 *result)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return yoke_raise_errno(errno, "pipe2");
+    close(ends[0]);
+    *result = write(ends[1], "x", 1) < 0 ? errno : 0;
+    close(ends[1]);
+    return NULL;
+}
+static void read_line_of(char *text, size_t size, const char *path)
+{
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(text, 1, size - 1, f) : 0;
+    text[n] = '\0';
+    if (f)
+        fclose(f);
+}
+static yoke_error *title(const yoke_type_none *args, word *result)
+{
+    char text[256];
+    read_line_of(text, sizeof text, "/proc/self/cmdline");
+    result->text = strdup(text);
+    return NULL;
+}
+/* What a child has of its parent, in words. */
+static yoke_error *look(const yoke_type_none *args, word *result)
+{
+    char *text = NULL, folder[512], comm[32], line[200];
+    size_t size;
+    struct rlimit files;
+    FILE *out = open_memstream(&text, &size), *f = fopen("/proc/self/status", "re");
+    mode_t mask = umask(0);
+    umask(mask);
+    getrlimit(RLIMIT_NOFILE, &files);
+    read_comm(comm, sizeof comm);
+    fprintf(
+        out,
+        "folder %s, umask %o, files %llu, nice %d, group %d, session %d, parent %d, name %s, variable %s\n",
+        getcwd(folder, sizeof folder), (unsigned)mask, (unsigned long long)files.rlim_cur,
+        getpriority(PRIO_PROCESS, 0), (int)getpgrp(), (int)getsid(0), (int)getppid(), comm,
+        getenv("YOKE_TEST_TREE"));
+    while (f && fgets(line, sizeof line, f))
+        if ((strncmp(line, "Sig", 3) == 0 && line[3] != 'Q') || strncmp(line, "Uid", 3) == 0 ||
+            strncmp(line, "Threads", 7) == 0)
+            fputs(line, out);
+    for (int fd = 0; fd < 64; fd++)
+        if (fcntl(fd, F_GETFD) >= 0)
+            fprintf(out, "descriptor %d flags %d\n", fd, fcntl(fd, F_GETFD));
+    fclose(f);
+    fclose(out);
+    result->text = text;
+    return NULL;
+}
 static yoke_error *log_filter(const yoke_type_none *args, word *result)
 {
     result->text = strdup(yoke_log_filter());
@@ -120,7 +187,8 @@ static yoke_error *descend(const depth *args, word *result)
 YOKE_MODULE(ends, YOKE_CALL(who, none, identity), YOKE_CALL(is_root, none, boolean),
             YOKE_CALL(variable, word, word), YOKE_CALL(descriptors, none, word),
             YOKE_CALL(signals, none, word), YOKE_CALL(log_filter, none, word),
-            YOKE_CALL(descend, depth, word));
+            YOKE_CALL(descend, depth, word), YOKE_CALL(speak, none, none),
+            YOKE_CALL(write_to_nobody, none, i32), YOKE_CALL(title, none, word), YOKE_CALL(look, none, word));
 YOKE_MODULE(second, YOKE_CALL(who, none, identity));
 YOKE_MODULE(third, YOKE_CALL(who, none, identity));
 
@@ -266,33 +334,91 @@ static void test_spawn_17_descriptors(void **state)
     assert_success(tree_with_actors(hold_many, NULL));
 }
 
+static yoke_error *read_signals(yoke_portal *p, unsigned long long *mask, unsigned long long *ignored)
+{
+    word there;
+    YOKE_TRY(yoke_call(p, "ends:signals", NULL, &there));
+    *mask = *ignored = ~0ull;
+    sscanf(there.text, "SigBlk: %llx SigIgn: %llx", mask, ignored);
+    word_free(&there);
+    return NULL;
+}
 static yoke_error *ask_signals(struct scene *s)
 {
+    static const enum yoke_backend backends[] = {YOKE_BACKEND_EXEC, YOKE_BACKEND_FORK};
+    bool nohup = s->arg;
     sigset_t blocked, before;
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGUSR1);
     sigprocmask(SIG_BLOCK, &blocked, &before);
     signal(SIGUSR2, SIG_IGN);
-    yoke_portal *p;
-    word there = {NULL};
-    yoke_error *e = start_named(s, "clean", "ends", &p);
+    yoke_portal *p[2];
+    yoke_error *e = NULL;
+    for (int i = 0; i < 2 && !e; i++)
+        e = yoke_actors_start(s->actors, "clean",
+                              &(yoke_actor_options){.modules = "ends", .backend = backends[i]}, &p[i]);
     signal(SIGUSR2, SIG_DFL);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    if (!e)
-        e = yoke_call(p, "ends:signals", NULL, &there);
     YOKE_TRY(e);
-    unsigned long long mask = 0, ignored = 0;
-    sscanf(there.text, "SigBlk: %llx SigIgn: %llx", &mask, &ignored);
-    word_free(&there);
-    CHECK(!(mask & 1ull << (SIGUSR1 - 1)));
-    CHECK(!(ignored & 1ull << (SIGUSR2 - 1)));
+    for (int i = 0; i < 2; i++) {
+        unsigned long long mask, ignored;
+        int32_t error;
+        YOKE_TRY(read_signals(p[i], &mask, &ignored));
+        ignored &= 0x7fffffff; /* those above are the C library's */
+        CHECK(mask == 0);
+        CHECK(ignored == (nohup ? 1ull << (SIGHUP - 1) : 0));
+        YOKE_TRY(yoke_call(p[i], "ends:write_to_nobody", NULL, &error)); /* a SIGPIPE */
+        CHECK(error == EPIPE);
+    }
     return NULL;
 }
-static void test_child_has_the_default_signals(void **state)
+static void test_spawn_28_signals_in_a_child(void **state)
 {
     assert_success(tree_with_actors(ask_signals, NULL));
+    signal(SIGHUP, SIG_IGN); /* as nohup does it */
+    yoke_error *e = tree_with_actors(ask_signals, (void *)"nohup");
+    signal(SIGHUP, SIG_DFL);
+    assert_success(e);
 }
 
+/* Starts a child with its stderr in `f`, at a level that it is given, or that this process is at. */
+static yoke_error *start_heard(struct scene *s, const char *level, bool of_the_root, FILE *f, yoke_portal **p)
+{
+    char before[128];
+    snprintf(before, sizeof before, "%s", yoke_log_filter());
+    int own = dup(STDERR_FILENO);
+    dup2(fileno(f), STDERR_FILENO);
+    yoke_error *e = of_the_root ? yoke_log_set(level) : NULL;
+    if (!e)
+        e = yoke_actors_start(
+            s->actors, "heard",
+            &(yoke_actor_options){.modules = "ends", .log_filter = of_the_root ? NULL : level}, p);
+    dup2(own, STDERR_FILENO);
+    close(own);
+    return yoke_error_join(e, yoke_log_set(before));
+}
+/* levels: from the highest down; what is as high as levels[i] is written by the child, and nothing below. */
+static yoke_error *check_level(struct scene *s, const char *const *levels, size_t i, bool of_the_root)
+{
+    yoke_portal *p;
+    char words[64], *text = calloc(1, 1 << 20);
+    FILE *f = tmpfile();
+    yoke_error *e = start_heard(s, levels[i], of_the_root, f, &p);
+    if (!e)
+        e = expect_word(p, "ends:log_filter", NULL, levels[i]);
+    if (!e)
+        e = yoke_call(p, "ends:speak", NULL, NULL);
+    rewind(f);
+    fread(text, 1, (1 << 20) - 1, f);
+    for (size_t k = 0; k < 3 && !e; k++) {
+        snprintf(words, sizeof words, "words of level %s", levels[k]);
+        if ((strstr(text, words) != NULL) != (k <= i))
+            e = yoke_raise(&CHECK_FAILED, "at level %s: %s", levels[i], words);
+    }
+    fclose(f);
+    free(text);
+    return e;
+}
 static yoke_error *ask_filters(struct scene *s)
 {
     yoke_portal *p;
@@ -301,9 +427,14 @@ static yoke_error *ask_filters(struct scene *s)
     YOKE_TRY(expect_word(p, "ends:log_filter", NULL, "critical"));
     YOKE_TRY(start_named(s, "inherited", "ends", &p));
     YOKE_TRY(expect_word(p, "ends:log_filter", NULL, yoke_log_filter()));
+    static const char *const levels[] = {"critical", "cancel", "debug"};
+    for (size_t i = 0; i < 3; i++) {
+        YOKE_TRY(check_level(s, levels, i, false));
+        YOKE_TRY(check_level(s, levels, i, true));
+    }
     return NULL;
 }
-static void test_log_filter_goes_down(void **state)
+static void test_spawn_10_log_level_goes_down(void **state)
 {
     assert_success(tree_with_actors(ask_filters, NULL));
 }
@@ -330,6 +461,211 @@ static yoke_error *expose(struct scene *s)
 static void test_spawn_26_exposure_is_the_parents_word(void **state)
 {
     assert_success(tree_with_actors(expose, NULL));
+}
+
+/* ---- what `ps` shows ---- */
+
+static void title_of(pid_t pid, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+    read_line_of(text, size, path);
+}
+/* Before it has done anything, in an endpoint, and as a zombie. */
+static yoke_error *check_title(struct scene *s, const char *name)
+{
+    static const enum yoke_backend backends[] = {YOKE_BACKEND_EXEC, YOKE_BACKEND_FORK};
+    char title_text[256], expected[128], comm[32], path[64];
+    for (int i = 0; i < 2; i++) {
+        yoke_portal *p;
+        YOKE_TRY(yoke_actors_start(s->actors, name,
+                                   &(yoke_actor_options){.modules = "ends", .backend = backends[i]}, &p));
+        snprintf(expected, sizeof expected, "%s[%.6s]", name, yoke_portal_peer(p)->uuid);
+        title_of(yoke_portal_pid(p), title_text, sizeof title_text);
+        CHECK(strcmp(title_text, expected) == 0);
+        YOKE_TRY(expect_word(p, "ends:title", NULL, expected));
+        snprintf(expected, sizeof expected, "yoke-%.10s", name);
+        snprintf(path, sizeof path, "/proc/%d/comm", (int)yoke_portal_pid(p));
+        read_line_of(comm, sizeof comm, path);
+        comm[strcspn(comm, "\n")] = '\0';
+        CHECK(strcmp(comm, expected) == 0);
+    }
+    return NULL;
+}
+static yoke_error *check_titles(struct scene *s)
+{
+    char longest[65], before[256], now[256];
+    memset(longest, 'n', 64);
+    longest[64] = '\0';
+    title_of(getpid(), before, sizeof before);
+    YOKE_TRY(check_title(s, "worker"));
+    YOKE_TRY(check_title(s, "w"));
+    YOKE_TRY(check_title(s, longest));
+    YOKE_TRY(check_title(s, "gr\xc3\xbc\xc3\x9f"));
+    title_of(getpid(), now, sizeof now);
+    CHECK(strcmp(before, now) == 0); /* the root's is left alone */
+    return NULL;
+}
+/* This task does not yield meanwhile, so nobody reaps it. */
+static yoke_error *see_zombie(struct scene *s)
+{
+    char path[64], stat[256] = "", name[64];
+    YOKE_TRY(start_named(s, "short-lived-worker", "ends", &s->portal));
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)yoke_portal_pid(s->portal));
+    snprintf(name, sizeof name, "(yoke-short-live) Z");
+    kill(yoke_portal_pid(s->portal), SIGKILL);
+    for (int i = 0; i < 5000 && !strstr(stat, ") Z"); i++) {
+        usleep(1000);
+        read_line_of(stat, sizeof stat, path);
+    }
+    if (!strstr(stat, name))
+        return yoke_raise(&CHECK_FAILED, "no %s: %s", name, stat);
+    return NULL;
+}
+static void test_spawn_19_title_and_comm(void **state)
+{
+    assert_success(tree_with_actors(check_titles, NULL));
+    assert_error(tree_with_actors(see_zombie, NULL), &YOKE_ACTOR_DIED);
+}
+
+static yoke_error *look_from(struct scene *s, enum yoke_backend backend, char *text, size_t size)
+{
+    yoke_portal *p;
+    word there;
+    YOKE_TRY(yoke_actors_start(s->actors, "same",
+                               &(yoke_actor_options){.modules = "ends", .backend = backend}, &p));
+    YOKE_TRY(yoke_call(p, "ends:look", NULL, &there));
+    snprintf(text, size, "%s", there.text);
+    word_free(&there);
+    return NULL;
+}
+static yoke_error *compare_looks(struct scene *s)
+{
+    char by_exec[4096], by_fork[4096];
+    YOKE_TRY(look_from(s, YOKE_BACKEND_EXEC, by_exec, sizeof by_exec));
+    YOKE_TRY(look_from(s, YOKE_BACKEND_FORK, by_fork, sizeof by_fork));
+    if (strcmp(by_exec, by_fork) != 0)
+        return yoke_raise(&CHECK_FAILED, "exec has\n%s\nand fork has\n%s", by_exec, by_fork);
+    return NULL;
+}
+/* What both backends give a child; that both pass the whole suite is seen in the build's list of tests. */
+static void test_spawn_03_same_behaviour(void **state)
+{
+    assert_success(tree_with_actors(compare_looks, NULL));
+}
+
+/* ---- a command of one's own ---- */
+
+static yoke_error *start_command(struct scene *s, const char *path, yoke_portal **p)
+{
+    char *command[] = {(char *)path, (char *)"an argument", NULL};
+    return yoke_actors_start(s->actors, "other", &(yoke_actor_options){.modules = "ends", .command = command},
+                             p);
+}
+static bool has_errno(const yoke_error *e, int number)
+{
+    for (; e; e = yoke_error_cause(e))
+        if (yoke_error_errno(e) == number)
+            return true;
+    return false;
+}
+static yoke_error *expect_no_exec(struct scene *s, const char *path, int number)
+{
+    yoke_portal *p;
+    yoke_error *e = start_command(s, path, &p);
+    bool told = has_errno(e, number);
+    EXPECT(e, &YOKE_SPAWN_FAILED, path);
+    CHECK(told && p == NULL && yoke_actors_count(s->actors) == 0);
+    return NULL;
+}
+static void write_file(const char *path, const char *text, mode_t mode)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    if (write(fd, text, strlen(text)) < 0)
+        abort();
+    close(fd);
+}
+static yoke_error *start_commands(struct scene *s)
+{
+    char path[] = "/tmp/yoke-spawn-XXXXXX", self[512];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    close(mkostemp(path, O_CLOEXEC));
+    unlink(path);
+    YOKE_TRY(expect_no_exec(s, path, ENOENT));
+    write_file(path, "#!/bin/sh\n", 0600);
+    YOKE_TRY(expect_no_exec(s, path, EACCES));
+    unlink(path);
+    write_file(path, "neither this nor that", 0700);
+    YOKE_TRY(expect_no_exec(s, path, ENOEXEC));
+    write_file(path, "#!/no/such/loader\n", 0700);
+    YOKE_TRY(expect_no_exec(s, path, ENOENT));
+    unlink(path);
+    identity there;
+    YOKE_TRY(start_command(s, self, &s->portal));
+    YOKE_TRY(yoke_call(s->portal, "ends:who", NULL, &there));
+    bool ours = there.parent == getpid() && strcmp(there.name, "other") == 0;
+    identity_free(&there);
+    CHECK(ours);
+    return NULL;
+}
+static void test_spawn_13_exec_fails(void **state)
+{
+    assert_success(tree_with_actors(start_commands, NULL));
+}
+
+/* ---- limits ---- */
+
+static yoke_error *expect_limit(struct scene *s, int resource, rlim_t limit, const char *name)
+{
+    struct rlimit before, few;
+    yoke_portal *p;
+    getrlimit((__rlimit_resource_t)resource, &before);
+    few = (struct rlimit){limit, before.rlim_max};
+    CHECK(setrlimit((__rlimit_resource_t)resource, &few) == 0);
+    yoke_error *e = start_named(s, "one-too-many", "ends", &p);
+    CHECK(setrlimit((__rlimit_resource_t)resource, &before) == 0);
+    EXPECT(e, &YOKE_SPAWN_FAILED, name);
+    CHECK(p == NULL && yoke_actors_count(s->actors) == 1);
+    return NULL;
+}
+/* The tree goes on, and the start succeeds when the limit is lifted. */
+static yoke_error *start_within_limits(struct scene *s)
+{
+    yoke_portal *p;
+    int lowest_free = dup(0);
+    close(lowest_free);
+    YOKE_TRY(start_named(s, "first", "ends", &s->portal));
+    if (s->arg)
+        YOKE_TRY(expect_limit(s, RLIMIT_NPROC, 0, "RLIMIT_NPROC"));
+    YOKE_TRY(expect_limit(s, RLIMIT_NOFILE, (rlim_t)lowest_free, "RLIMIT_NOFILE"));
+    const char *backend = getenv("YOKE_BACKEND");
+    if (TREE_SLOW == 3 &&
+        !(backend && strcmp(backend, "fork") == 0)) /* the sanitizers, and clones, are not limited */
+        YOKE_TRY(expect_limit(s, RLIMIT_AS, 1 << 20, "RLIMIT_AS"));
+    identity there;
+    YOKE_TRY(yoke_call(s->portal, "ends:who", NULL, &there));
+    identity_free(&there);
+    return start_named(s, "second", "ends", &p);
+}
+/* The limit of processes is a user's, and not root's: so in a process of another one. */
+static void test_spawn_14_limits(void **state)
+{
+    if (getuid() != 0 || getenv("YOKE_BACKEND") == NULL || strcmp(getenv("YOKE_BACKEND"), "fork") == 0) {
+        assert_success(tree_with_actors(start_within_limits, NULL));
+        return;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (setresgid(60123, 60123, 60123) < 0 || setresuid(60123, 60123, 60123) < 0)
+            _exit(2);
+        yoke_error *e = tree_with_actors(start_within_limits, (void *)"processes");
+        yoke_error_print(stderr, e);
+        _exit(e != NULL);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
 }
 
 /* ---- starts that fail ---- */
@@ -419,9 +755,47 @@ static yoke_error *start_fifty(struct scene *s)
     CHECK(yoke_actors_count(s->actors) == 50);
     return NULL;
 }
-static void test_fifty_starts_at_once(void **state)
+struct starts {
+    struct scene *s;
+    size_t most, seen;
+};
+static yoke_error *watch_starts(void *arg)
+{
+    struct starts *w = arg;
+    for (;;) {
+        size_t starting = 0;
+        list_for_each(node, &w->s->actors->children)
+            starting += container_of(node, struct child, in_nursery)->starting;
+        w->seen = starting > w->seen ? starting : w->seen;
+        CHECK(starting <= w->most && w->s->actors->in_start <= w->most);
+        YOKE_TRY(yoke_sleep(YOKE_US(200)));
+    }
+}
+static yoke_error *start_fifty_task(void *arg)
+{
+    struct starts *w = ((void **)arg)[0];
+    yoke_error *e = start_fifty(w->s);
+    yoke_nursery_cancel(((void **)arg)[1], "all are up");
+    return e;
+}
+static yoke_error *start_few_at_once(struct scene *s)
+{
+    struct starts w = {s, 3, 0};
+    yoke_nursery n;
+    s->actors->options.starts_at_once = w.most;
+    YOKE_TRY(yoke_nursery_open(&n));
+    void *arg[] = {&w, &n};
+    yoke_error *e = yoke_spawn(&n, watch_starts, &w);
+    if (!e)
+        e = yoke_spawn(&n, start_fifty_task, arg);
+    YOKE_TRY(yoke_nursery_close_flat(&n, e));
+    CHECK(w.seen == w.most);
+    return NULL;
+}
+static void test_spawn_21_start_many_at_once(void **state)
 {
     assert_success(tree_with_actors(start_fifty, NULL));
+    assert_success(tree_with_actors(start_few_at_once, NULL));
 }
 
 static yoke_error *start_in_turn(struct scene *s)
@@ -474,9 +848,10 @@ static void test_calls_outside_of_an_actor(void **state)
 
 TREE_MAIN(TEST(test_spawn_01_02_06_own_child_with_its_own_state), TEST(test_spawn_04_names),
           TEST(test_spawn_08_recursion_to_depth_four), TEST(test_spawn_30_environment_as_it_is_now),
-          TEST(test_spawn_17_descriptors), TEST(test_child_has_the_default_signals),
-          TEST(test_log_filter_goes_down), TEST(test_spawn_26_exposure_is_the_parents_word),
+          TEST(test_spawn_17_descriptors), TEST(test_spawn_28_signals_in_a_child),
+          TEST(test_spawn_10_log_level_goes_down), TEST(test_spawn_26_exposure_is_the_parents_word),
           TEST(test_spawn_15_module_not_in_the_binary), TEST(test_start_that_takes_too_long),
-          TEST(test_spawn_22_cancelled_in_the_middle_of_a_start), TEST(test_fifty_starts_at_once),
-          TEST(test_forty_actors_in_turn), TEST(test_both_backends_in_one_nursery),
-          TEST(test_calls_outside_of_an_actor))
+          TEST(test_spawn_22_cancelled_in_the_middle_of_a_start), TEST(test_spawn_21_start_many_at_once),
+          TEST(test_spawn_19_title_and_comm), TEST(test_spawn_03_same_behaviour),
+          TEST(test_spawn_13_exec_fails), TEST(test_spawn_14_limits), TEST(test_forty_actors_in_turn),
+          TEST(test_both_backends_in_one_nursery), TEST(test_calls_outside_of_an_actor))

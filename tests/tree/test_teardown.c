@@ -5,8 +5,10 @@
 #include "tree.h"
 
 #include "actor/child.h"
+#include "ipc/handshake.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 /* ---- the table ---- */
@@ -340,6 +342,8 @@ __attribute__((constructor)) static void misbehave(int argc, char **argv)
         return;
     if (strcmp(how, "exit") == 0)
         _exit(7);
+    if (strcmp(how, "exit2") == 0)
+        exit(2);
     if (strcmp(how, "die") == 0)
         raise(SIGKILL);
     if (strcmp(how, "close") == 0)
@@ -386,6 +390,67 @@ static void test_never_born(void **state)
     born("cut", "TooSlow");
 }
 
+/* At once: its time, and that of the nursery, would be long. */
+static yoke_error *bear_with_time(struct scene *s)
+{
+    yoke_actor_options options = {.backend = YOKE_BACKEND_EXEC, .start_bound = YOKE_S(200)};
+    int64_t begin = yoke_now();
+    yoke_error *e = yoke_actors_start(s->actors, "worker", &options, &s->portal);
+    unsetenv("TEARDOWN_BIRTH");
+    EXPECT(e, &YOKE_SPAWN_FAILED, s->arg);
+    CHECK(s->portal == NULL && yoke_actors_count(s->actors) == 0);
+    CHECK(tree_ms_since(begin) < 10000 * TREE_SLOW);
+    return NULL;
+}
+static void test_spawn_12_child_dies_before_the_handshake(void **state)
+{
+    static const char *const ways[][2] = {
+        {"exit2", "with status 2"}, {"die", "died of SIGKILL"}, {"close", "closed"}};
+    for (size_t i = 0; i < 3; i++) {
+        setenv("TEARDOWN_BIRTH", ways[i][0], 1);
+        assert_success(tree_with_actors(bear_with_time, (void *)ways[i][1]));
+    }
+}
+
+/* The one that hangs is started first, and fails last. */
+static yoke_error *hang(void *arg)
+{
+    struct scene *s = arg;
+    setenv("TEARDOWN_BIRTH", "hang", 1);
+    yoke_actor_options options = {.backend = YOKE_BACKEND_EXEC, .start_bound = YOKE_S(3)};
+    yoke_portal *p;
+    yoke_error *e = yoke_actors_start(s->actors, "hangs", &options, &p);
+    EXPECT(e, &YOKE_SPAWN_FAILED, "TooSlow");
+    CHECK(s->arg); /* the sibling has answered long ago */
+    return NULL;
+}
+static yoke_error *start_sibling(void *arg)
+{
+    struct scene *s = arg;
+    YOKE_TRY(yoke_sleep(YOKE_MS(10)));
+    unsetenv("TEARDOWN_BIRTH");
+    YOKE_TRY(yoke_actors_start(s->actors, "sibling", &(yoke_actor_options){.modules = "tree"}, &s->portal));
+    YOKE_TRY(yoke_call(s->portal, "tree:ping", NULL, NULL));
+    s->arg = s;
+    return NULL;
+}
+static yoke_error *hang_beside(struct scene *s)
+{
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, hang, s);
+    if (!e)
+        e = yoke_spawn(&n, start_sibling, s);
+    YOKE_TRY(yoke_nursery_close_flat(&n, e));
+    CHECK(yoke_actors_count(s->actors) == 1);
+    return NULL;
+}
+static void test_spawn_11_child_never_connects(void **state)
+{
+    assert_true(HANDSHAKE_BOUND == YOKE_S(10)); /* where nothing else is asked for */
+    assert_success(tree_with_actors(hang_beside, NULL));
+}
+
 /* The other children go on when one does not come up. */
 static yoke_error *bear_beside(struct scene *s)
 {
@@ -402,6 +467,90 @@ static yoke_error *bear_beside(struct scene *s)
 static void test_a_stillbirth_hurts_nobody_else(void **state)
 {
     assert_success(tree_with_actors(bear_beside, NULL));
+}
+
+/* ---- reaped by others, and not ---- */
+
+/* Reaps the actors that it has killed, before the runtime is given a chance to. */
+static yoke_error *reap_it_myself(struct scene *s)
+{
+    int status;
+    for (int i = 0; i < 2; i++) {
+        YOKE_TRY(start_temper(s->actors, i ? "first" : "second", &s->portal));
+        kill(yoke_portal_pid(s->portal), SIGKILL);
+        if (s->arg)
+            CHECK(waitpid(-1, &status, __WALL) == yoke_portal_pid(s->portal));
+        yoke_scope shield; /* the nursery's scope is cancelled when the first is dead */
+        YOKE_TRY(yoke_scope_open_with(&shield, &(yoke_scope_options){.after = YOKE_MS(300), .shield = true}));
+        YOKE_TRY(yoke_scope_close(&shield, yoke_sleep(YOKE_S(1000))));
+        if (!i)
+            continue;
+        return yoke_sleep(YOKE_S(1000));
+    }
+    return NULL;
+}
+static yoke_error *reap_alone(void *arg)
+{
+    struct scene s = {.arg = arg};
+    YOKE_TRY(yoke_actors_open(&s.actors, NULL));
+    return yoke_actors_close(s.actors, reap_it_myself(&s));
+}
+static int count(const char *text, const char *what)
+{
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        n++;
+    return n;
+}
+static void test_reap_20_someone_else_reaped_it(void **state)
+{
+    char text[8192];
+    assert_int_equal(tree_status(reap_alone, (void *)"waitpid", text, sizeof text), 1);
+    assert_non_null(strstr(text, "[ActorExited]"));
+    assert_non_null(strstr(text, "has ended, its status is unknown: reaped elsewhere"));
+    assert_int_equal(count(text, "it was reaped elsewhere: does this program call waitpid(-1)"), 1);
+    signal(SIGCHLD, SIG_IGN); /* as a program is started by some */
+    int status = tree_status(reap_alone, NULL, text, sizeof text);
+    signal(SIGCHLD, SIG_DFL);
+    assert_int_equal(status, 1);
+    assert_true(strstr(text, "`second`") || strstr(text, "`first`"));
+}
+
+static pid_t fork_zombie(const char *name, int status)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_NAME, name);
+        _exit(status);
+    }
+    return pid;
+}
+static yoke_error *leave_zombie(const yoke_type_none *args, yoke_type_i32 *result)
+{
+    *result = fork_zombie("yoke-left", 0);
+    return NULL;
+}
+YOKE_MODULE(zombies, YOKE_CALL(leave_zombie, none, i32));
+
+/* One zombie is this program's own, whatever it calls itself; the other belonged to an actor that dies. */
+static yoke_error *two_zombies(struct scene *s)
+{
+    int32_t left;
+    *(pid_t *)s->arg = fork_zombie("yoke-own", 7);
+    YOKE_TRY(yoke_actors_start(s->actors, "worker", &(yoke_actor_options){.modules = "zombies"}, &s->portal));
+    YOKE_TRY(yoke_call(s->portal, "zombies:leave_zombie", NULL, &left));
+    kill(yoke_portal_pid(s->portal), SIGKILL);
+    return yoke_sleep(YOKE_S(1000));
+}
+/* That of the actor is gone, or the check after each test would find it. */
+static void test_a_zombie_of_the_program_s_own_is_left_to_it(void **state)
+{
+    pid_t own;
+    int status = 0;
+    yoke_error *e = tree_with_actors(two_zombies, &own);
+    assert_int_equal(waitpid(own, &status, 0), own);
+    assert_int_equal(WEXITSTATUS(status), 7);
+    assert_error(e, &YOKE_ACTOR_DIED);
 }
 
 /* ---- few descriptors ---- */
@@ -440,4 +589,7 @@ TREE_MAIN(TEST(test_every_pair_keeps_the_rules), TEST(test_pairs_that_act),
           TEST(test_who_ignores_sigterm_dies_of_sigkill), TEST(test_who_is_stopped_dies_of_sigkill),
           TEST(test_a_death_in_the_cancel_is_told_at_once), TEST(test_the_bounds_are_the_nursery_s),
           TEST(test_ten_end_in_the_time_of_one), TEST(test_an_exit_nobody_asked_for), TEST(test_never_born),
-          TEST(test_a_stillbirth_hurts_nobody_else), TEST(test_without_descriptors_a_start_says_so))
+          TEST(test_spawn_12_child_dies_before_the_handshake), TEST(test_spawn_11_child_never_connects),
+          TEST(test_a_stillbirth_hurts_nobody_else), TEST(test_reap_20_someone_else_reaped_it),
+          TEST(test_a_zombie_of_the_program_s_own_is_left_to_it),
+          TEST(test_without_descriptors_a_start_says_so))

@@ -311,7 +311,7 @@ TREE_UNUSED static int tree_group_after(void **state)
 #define TREE_MAIN(...)                                                                                       \
     int main(int argc, char **argv)                                                                          \
     {                                                                                                        \
-        if (argc == 2 && strncmp(argv[1], "--yoke-", 7) == 0)                                                \
+        if (argc >= 2 && strncmp(argv[argc - 1], "--yoke-", 7) == 0)                                         \
             return yoke_main(argc, argv, tree_app);                                                          \
         const struct CMUnitTest tests[] = {__VA_ARGS__};                                                     \
         tree_root.program = argv[0];                                                                         \
