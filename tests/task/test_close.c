@@ -3,6 +3,7 @@
  * what is new. One table for all of them; where a sort answers in its own way, its column says so.
  */
 #include "child.h"
+#include "task/sanitizer.h"
 
 YOKE_ERROR_KIND(APP_BODY, "test.Body", NULL);
 YOKE_ERROR_KIND(APP_NEW, "test.New", NULL);
@@ -121,13 +122,16 @@ static yoke_error *table(void *arg)
         YOKE_TRY(check(i, close_scope, rows[i].scope));
         YOKE_TRY(check(i, close_nursery, rows[i].nursery));
         YOKE_TRY(check(i, close_nursery_flat, rows[i].flat));
-        YOKE_TRY(check(i, close_process, rows[i].process));
+        if (!RUNNING_ON_VALGRIND) /* knows no pidfd_open */
+            YOKE_TRY(check(i, close_process, rows[i].process));
     }
     return NULL;
 }
 
 static void test_err_17_the_algebra_of_close(void **state)
 {
+    if (RUNNING_ON_VALGRIND)
+        print_message("the column of processes is skipped: valgrind knows no pidfd_open\n");
     assert_success(yoke_run(table, NULL, NULL));
 }
 

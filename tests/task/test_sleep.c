@@ -1,4 +1,4 @@
-/* Sleeping, on the real clock. */
+/* Sleeping, on the real clock, and where an order is asked for on one that stands still. */
 #include "child.h"
 #include "task/task.h"
 
@@ -34,7 +34,14 @@ static yoke_error *sleep_in_order(void *arg)
 static void test_clock_01_order_by_deadline(void **state)
 {
     woken = 0;
-    assert_success(yoke_run(sleep_in_order, NULL, NULL));
+    assert_success(yoke_run(sleep_in_order, NULL, NULL)); /* the order is that of when each began, too */
+    assert_int_equal(woken, 4);
+    yoke_mock_clock clock;
+    yoke_mock_clock_init(&clock);
+    assert_success(yoke_mock_clock_set_autojump(&clock, 0));
+    woken = 0;
+    assert_success(yoke_run(sleep_in_order, NULL, &(yoke_run_options){.clock = &clock.clock}));
+    assert_int_equal(woken, 4);
     for (int i = 0; i < 4; i++)
         assert_int_equal(order[i], 10 * (i + 1));
 }
