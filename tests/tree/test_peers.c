@@ -784,27 +784,97 @@ static yoke_error *end_beside_full_peers(struct scene *s)
 {
     struct channel *c[3];
     bool acknowledged;
+    yoke_portal *stopped;
+    line address = {s->arg};
+    YOKE_TRY(start(s, "stopped", &stopped));
+    YOKE_TRY(yoke_call(stopped, "peers:connect_to_line", &address, NULL));
+    kill(yoke_portal_pid(stopped), SIGSTOP);
     for (int i = 0; i < 3; i++) {
         YOKE_TRY(stranger_connect(&c[i], s->arg));
         YOKE_TRY(never_reads(c[i]));
     }
-    YOKE_TRY(wait_counts(s->portal, 0, 0, 3));
+    YOKE_TRY(wait_counts(s->portal, 0, 0, 4));
     YOKE_TRY(yoke_sleep(YOKE_MS(50)));
     int64_t begin = yoke_now();
     YOKE_TRY(yoke_portal_cancel_actor(s->portal, YOKE_S(3), &acknowledged));
     CHECK(acknowledged);
-    while (yoke_actors_count(s->actors) && tree_ms_since(begin) < 3000 * TREE_SLOW)
+    while (yoke_actors_count(s->actors) > 1 && tree_ms_since(begin) < 3000 * TREE_SLOW)
         YOKE_TRY(yoke_sleep(YOKE_MS(2)));
-    CHECK(!yoke_actors_count(s->actors));
+    kill(yoke_portal_pid(stopped), SIGCONT);
+    CHECK(yoke_actors_count(s->actors) == 1);
     for (int i = 0; i < 3; i++)
         channel_close(c[i]);
     return NULL;
 }
 
-/* An actor ends in bounded time beside peers that read nothing of what they asked for. */
-static void test_peers_that_do_not_read(void **state)
+/* SRV-03: an actor ends in bounded time beside peers that read nothing of what they asked for, or are
+ * stopped. */
+static void test_srv_03_peers_that_do_not_read(void **state)
 {
     run_listening(end_beside_full_peers);
+}
+
+/* ---- the count of those who were let in ---- */
+
+enum { RANDOM_CONNECTS = 1000, KEPT_MAX = 20 };
+
+static yoke_error *let_in_and_keep(const char *address, struct channel **kept, int *count_of)
+{
+    yoke_uid there;
+    enum msg_flag registrar;
+    struct channel *c;
+    YOKE_TRY(stranger_connect(&c, address));
+    kept[(*count_of)++] = c;
+    YOKE_TRY(stranger_say_aid(c, &anybody, 0, false));
+    return stranger_hear_aid(c, &there, &registrar);
+}
+
+static yoke_error *connect_at_random(struct scene *s, struct channel **kept, int *count_of)
+{
+    unsigned chance = 1;
+    YOKE_TRY(wait_counts(s->portal, -1, -1, 0));
+    for (int i = 0; i < RANDOM_CONNECTS; i++) {
+        switch (rand_r(&chance) % 5) {
+        case 0:
+            YOKE_TRY(throw_bytes(s->arg, "", 0, false));
+            break;
+        case 1:
+            YOKE_TRY(throw_bytes(s->arg, "\x01\x00\x00\x00\xc1", 5, false));
+            break;
+        case 2:
+            YOKE_TRY(try_stranger(s->arg, probe));
+            break;
+        case 3:
+            if (*count_of < KEPT_MAX)
+                YOKE_TRY(let_in_and_keep(s->arg, kept, count_of));
+            break;
+        default:
+            if (*count_of)
+                channel_close(kept[--*count_of]);
+        }
+        if (i % 100 == 99)
+            YOKE_TRY(wait_counts(s->portal, -1, -1, *count_of));
+    }
+    return NULL;
+}
+
+static yoke_error *random_connects(struct scene *s)
+{
+    struct channel *kept[KEPT_MAX];
+    int count_of = 0;
+    yoke_error *e = connect_at_random(s, kept, &count_of);
+    while (count_of)
+        channel_close(kept[--count_of]);
+    return e ? e : wait_counts(s->portal, -1, -1, 0);
+}
+
+/* SRV-01: probes and handshakes that fail are not counted, and each who was is till it has gone. */
+static void test_srv_01_counts(void **state)
+{
+    static char text[1 << 20];
+    struct listening l = {random_connects};
+    struct tree_child c = {NULL, with_listening, {.arg = &l}};
+    assert_int_equal(tree_status(tree_actors_app, &c, text, sizeof text), 0);
 }
 
 /* ---- another program ---- */
@@ -1119,6 +1189,6 @@ TREE_MAIN(TEST(test_ipc_04_several_channels), TEST(test_portal_03_one_channel), 
           TEST(test_portal_13_close_ends_what_it_opened), TEST(test_portal_14_holder_cancelled),
           TEST(test_wrong_ends), TEST(test_ipc_19_given_up), TEST(test_hostile_connectors),
           TEST(test_ipc_17_identity), TEST(test_tpt_09_credentials), TEST(test_ipc_21_in_flight_at_close),
-          TEST(test_peers_that_do_not_read), TEST(test_ipc_08_wait_for_peers),
-          TEST(test_root_ended_by_another_program), TEST(test_tpt_15_unlinked_at_the_end),
-          TEST(test_reap_12_after_kill), TEST(test_killed_root))
+          TEST(test_srv_03_peers_that_do_not_read), TEST(test_srv_01_counts),
+          TEST(test_ipc_08_wait_for_peers), TEST(test_root_ended_by_another_program),
+          TEST(test_tpt_15_unlinked_at_the_end), TEST(test_reap_12_after_kill), TEST(test_killed_root))
