@@ -63,6 +63,7 @@ struct yoke_context {
     yoke_error *remote;  /* how the far side failed, or the channel's loss */
     list inbox;
     size_t inbox_count;
+    size_t crowded_at; /* how many there were when its reader was last given time; 0: not since it was well */
     bool overrun;  /* a message did not fit in it any more: the reader gets what had come before, and an error
                     */
     bool draining; /* nobody will read it: what comes is dropped */

@@ -36,6 +36,20 @@ static void post_overrun(struct yoke_context *ctx)
     yoke_error_free(e);
 }
 
+/* The reader is given time when its queue fills, as long as it makes use of that. */
+static void give_time(struct yoke_context *ctx)
+{
+    size_t waiting = ctx->inbox_count;
+    if (waiting < CONTEXT_QUEUE_MESSAGES / 2) {
+        ctx->crowded_at = 0;
+        return;
+    }
+    if (waiting > CONTEXT_QUEUE_MESSAGES || (ctx->crowded_at && waiting > ctx->crowded_at))
+        return;
+    ctx->crowded_at = waiting;
+    ctx->peer->crowded = true;
+}
+
 static void queue(struct yoke_context *ctx, const struct msg *m)
 {
     bool is_stop = m->type == MSG_STOP;
@@ -67,8 +81,7 @@ static void queue(struct yoke_context *ctx, const struct msg *m)
         memcpy(item->payload, m->pld.data, size);
     list_append(&ctx->inbox, &item->link);
     ctx->inbox_count++;
-    if (ctx->inbox_count >= CONTEXT_QUEUE_MESSAGES / 2 && ctx->inbox_count <= CONTEXT_QUEUE_MESSAGES)
-        ctx->peer->crowded = true;
+    give_time(ctx);
 }
 
 /* ---- the far side's last message ---- */

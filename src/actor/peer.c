@@ -189,10 +189,35 @@ static void take(struct peer *peer, const struct msg *m)
         drop(peer, m);
 }
 
+/*
+ * How often the loop's budget is filled up in one turn. A task that hardly yields makes each turn wait for
+ * it, and a cancel request may stand behind a flood: so a turn takes more messages than a task's turn does
+ * elsewhere.
+ */
+enum { FILL_UPS = 32 };
+
+struct turn {
+    uint64_t pass;
+    unsigned fill_ups;
+};
+
+static void prolong(struct turn *turn)
+{
+    struct scheduler *s = scheduler_here;
+    if (turn->pass != s->passes)
+        *turn = (struct turn){s->passes, 0};
+    if (s->operations + 1 < s->budget || turn->fill_ups == FILL_UPS)
+        return;
+    turn->fill_ups++;
+    s->operations = 0;
+}
+
 static yoke_error *read_all(struct peer *peer)
 {
+    struct turn turn = {0, 0};
     for (;;) {
         struct msg m;
+        prolong(&turn);
         YOKE_TRY(channel_receive(peer->channel, &m));
         take(peer, &m);
         if (peer->crowded) {

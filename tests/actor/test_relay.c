@@ -8,6 +8,8 @@
 #include "msg/uid.h"
 
 #include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -293,6 +295,109 @@ static void test_hops(void **state)
     run(cancelled_hops);
 }
 
+/* One of this kind keeps it on its way; to a Python actor it is then the relaying one's (wire.md, 6). */
+static yoke_error *type_error_hops(struct line *l)
+{
+    for (int to_yoke = 0; to_yoke < 2; to_yoke++) {
+        struct msg m;
+        l->to_there.channel->peer_is_yoke = true;
+        YOKE_TRY(post(l, yoke_raise(&YOKE_MSG_TYPE, "args.x: missing"), NULL, &m));
+        yoke_error *e = relay_unpack(&m, &l->to_here);
+        error_set_place(e, "", 0, "", "leaf", "");
+        l->to_there.actor = &l->there; /* who relays is another one */
+        l->to_there.channel->peer_is_yoke = to_yoke;
+        YOKE_TRY(post(l, e, NULL, &m));
+        l->to_there.actor = &l->here;
+        CHECK(text_view_is(m.error.src_type, to_yoke ? "yoke.MsgType" : "MsgTypeError"));
+        CHECK(text_view_is(m.error.boxed_type, to_yoke ? "yoke.MsgType" : "MsgTypeError"));
+        CHECK(uid_view_equal(m.error.src_uid, uid_view(to_yoke ? &l->here.uid : &l->there.uid)));
+        CHECK(path_length(&m) == 2);
+        e = relay_unpack(&m, &l->to_here);
+        bool kept = yoke_error_is(e, &YOKE_REMOTE) && yoke_error_is(yoke_error_cause(e), &YOKE_MSG_TYPE);
+        yoke_error_free(e);
+        CHECK(kept);
+    }
+    return NULL;
+}
+
+static void test_type_errors_keep_their_kind(void **state)
+{
+    run(type_error_hops);
+}
+
+/* A kind that this program does not know: no kind is made up, its name and its texts are kept, over hops too.
+ */
+static yoke_error *unregistered(struct line *l)
+{
+    static const yoke_error_kind unheard = {"other.Unheard", NULL};
+    struct msg m;
+    l->to_there.channel->peer_is_yoke = true;
+    YOKE_TRY(post(l, yoke_raise(&unheard, "of this"), NULL, &m));
+    for (int hop = 1; hop < 3; hop++) {
+        CHECK(text_view_is(m.error.src_type, "other.Unheard"));
+        yoke_error *e = relay_unpack(&m, &l->to_here);
+        const yoke_error *there = yoke_error_cause(e);
+        bool kept = yoke_error_is(e, &YOKE_REMOTE) && yoke_error_kind_of(there) == &YOKE_REMOTE &&
+                    strcmp(yoke_error_message(there), "other.Unheard: of this") == 0 &&
+                    strcmp(yoke_error_function(there), "unregistered") == 0;
+        if (hop == 1)
+            YOKE_TRY(post(l, e, NULL, &m));
+        else
+            yoke_error_free(e);
+        CHECK(kept);
+    }
+    l->to_there.channel->peer_is_yoke = false;
+    YOKE_TRY(
+        post(l, yoke_raise(&unheard, "of this"), NULL, &m)); /* a Python peer would end for such a name */
+    CHECK(text_view_is(m.error.src_type, "RuntimeFailure"));
+    return NULL;
+}
+
+/* RELAY-04 */
+static void test_relay_04_unregistered_kinds(void **state)
+{
+    run(unregistered);
+}
+
+/* ---- huge texts ---- */
+
+enum { HUGE_TEXT = 300 << 10, SHORT_TEXT = 64 << 10 };
+
+static bool is_shortened(const char *text)
+{
+    char left_out[64];
+    snprintf(left_out, sizeof left_out, "(%d bytes left out)", HUGE_TEXT - SHORT_TEXT);
+    return strlen(text) < SHORT_TEXT + 100 && strncmp(text, "begin", 5) == 0 && strstr(text, left_out) &&
+           strcmp(text + strlen(text) - 3, "end") == 0;
+}
+
+static yoke_error *huge(struct line *l)
+{
+    char *text = malloc(HUGE_TEXT + 1);
+    struct msg m;
+    memset(text, '.', HUGE_TEXT);
+    memcpy(text, "begin", 5);
+    memcpy(text + HUGE_TEXT - 3, "end", 4);
+    l->to_there.channel->peer_is_yoke = true;
+    yoke_error *e = yoke_raise(&TEST_KIND, "%s", text);
+    error_set_backtrace(e, text);
+    YOKE_TRY(post(l, e, NULL, &m));
+    free(text);
+    CHECK(m.error.message.size < SHORT_TEXT + 100);
+    e = relay_unpack(&m, &l->to_here);
+    const yoke_error *there = yoke_error_cause(e);
+    bool fine = is_shortened(yoke_error_message(there)) && is_shortened(error_backtrace(there));
+    yoke_error_free(e);
+    CHECK(fine);
+    return NULL;
+}
+
+/* RELAY-09 */
+static void test_relay_09_huge_texts(void **state)
+{
+    run(huge);
+}
+
 /* ---- from a Python peer: its recorded Errors ---- */
 
 static uint8_t frame[1 << 16];
@@ -422,5 +527,6 @@ static void test_hostile_errors(void **state)
     assert_success(yoke_log_set("warning"));
 }
 
-HARNESS_MAIN(TEST(test_to_a_python_peer), TEST(test_to_a_yoke_peer), TEST(test_hops),
-             TEST(test_from_a_python_peer), TEST(test_hostile_errors))
+HARNESS_MAIN(TEST(test_type_errors_keep_their_kind), TEST(test_relay_04_unregistered_kinds),
+             TEST(test_relay_09_huge_texts), TEST(test_to_a_python_peer), TEST(test_to_a_yoke_peer),
+             TEST(test_hops), TEST(test_from_a_python_peer), TEST(test_hostile_errors))

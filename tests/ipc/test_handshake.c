@@ -210,7 +210,59 @@ static void test_a_peer_that_says_nothing(void **state)
     run_raw(silent);
 }
 
-/* Neither waits for the other's: the parent's Aid is there before the far end has said anything. */
+/* One byte after the other comes, and not all of them in time. */
+static yoke_error *write_slowly(void *arg)
+{
+    struct ends *x = arg;
+    struct buffer b = BUFFER_EMPTY;
+    yoke_error *e = aid_frame(&b, child.name, child.uuid, NULL, 0);
+    for (size_t i = 0; i < buffer_size(&b) && !e; i++) {
+        e = yoke_sleep(YOKE_MS(5));
+        if (!e && !write_raw(x, buffer_begin(&b) + i, 1))
+            e = yoke_raise(&YOKE_INTERNAL, "the test can't write");
+    }
+    buffer_free(&b);
+    return e;
+}
+
+static yoke_error *slow_bytes(struct ends *x)
+{
+    YOKE_TRY(yoke_spawn(&x->n, write_slowly, x));
+    int64_t begin = yoke_now();
+    CHECK(was(handshake_parent(x->a, &parent, &child, YOKE_MS(100)), &YOKE_TOO_SLOW, NULL));
+    CHECK(x->a->bytes_in > 0 && yoke_now() - begin < YOKE_S(5));
+    yoke_nursery_cancel(&x->n, "seen");
+    return NULL;
+}
+
+/* FAULT-11: the handshake. After it: test_fault_peer.c */
+static void test_fault_11_slow_bytes(void **state)
+{
+    run_raw(slow_bytes);
+}
+
+/* Aid and first message come in one segment. */
+static yoke_error *in_one_segment(struct ends *x)
+{
+    struct buffer b = BUFFER_EMPTY;
+    yoke_error *e = aid_frame(&b, child.name, child.uuid, NULL, 0);
+    if (!e)
+        e = frame_number(&b, 5, 50);
+    bool written = !e && write_raw(x, buffer_begin(&b), buffer_size(&b));
+    buffer_free(&b);
+    YOKE_TRY(e);
+    CHECK(written);
+    YOKE_TRY(handshake_parent(x->a, &parent, &child, YOKE_S(5)));
+    return expect_number(x->a, 5, 50);
+}
+
+/* IPC-18: all at once, and (below) not before the other's is there */
+static void test_ipc_18_the_order_of_the_two_aids_is_free(void **state)
+{
+    run_raw(in_one_segment);
+}
+
+/* IPC-18. Neither waits for the other's: the parent's Aid is there before the far end has said anything. */
 static yoke_error *sends_first(struct ends *x)
 {
     struct side p = {.c = x->a};
@@ -289,4 +341,5 @@ static void test_recorded_peers(void **state)
 
 HARNESS_MAIN(TEST(test_parent_and_child), TEST(test_a_parent_refuses), TEST(test_a_child_needs_a_name),
              TEST(test_a_peer_that_says_nothing), TEST(test_a_parent_sends_before_it_reads),
-             TEST(test_recorded_peers))
+             TEST(test_recorded_peers), TEST(test_fault_11_slow_bytes),
+             TEST(test_ipc_18_the_order_of_the_two_aids_is_free))

@@ -2,6 +2,8 @@
  * status. */
 #include "tree.h"
 
+#include "actor/relay.h"
+
 #include <errno.h>
 #include <signal.h>
 
@@ -59,6 +61,13 @@ static yoke_error *pass_on(const place *args, yoke_type_none *result)
     struct scene s = {.arg = (void *)args};
     return with_actors(&s, NULL, call_below);
 }
+static yoke_error *cancelled_both(const yoke_type_none *args, yoke_type_none *result)
+{
+    const yoke_uid *self = yoke_current_actor();
+    yoke_error *members[] = {relay_cancelled(self, self, "one was cancelled"),
+                             relay_cancelled(self, self, "the other was cancelled")};
+    return yoke_error_group(members, 2, "two that were cancelled");
+}
 static yoke_error *hide(const yoke_type_none *args, yoke_type_none *result)
 {
     yoke_error *e = yoke_raise(&APP_K, "line one\nline two \x1b[31mred\x07");
@@ -66,7 +75,8 @@ static yoke_error *hide(const yoke_type_none *args, yoke_type_none *result)
 }
 YOKE_MODULE(ends, YOKE_CALL(give_up, none, none), YOKE_CALL(fail_line, none, u32),
             YOKE_CALL(fail_with_all, none, none), YOKE_CALL(die_of, place, none),
-            YOKE_CALL(pass_on, place, none), YOKE_CALL(hide, none, none));
+            YOKE_CALL(pass_on, place, none), YOKE_CALL(hide, none, none),
+            YOKE_CALL(cancelled_both, none, none));
 
 /* ---- what is carried ---- */
 
@@ -101,6 +111,7 @@ static yoke_error *call_fail(struct scene *s)
     CHECK(hops);
     return NULL;
 }
+/* RELAY-03: the kind there is this program's own, by its address */
 static void test_relay_01_03_what_a_relayed_error_carries(void **state)
 {
     assert_success(tree_with_child("ends", call_fail, NULL));
@@ -168,6 +179,35 @@ static yoke_error *call_hidden(struct scene *s)
 static void test_relay_10_control_characters(void **state)
 {
     assert_success(tree_with_child("ends", call_hidden, NULL));
+}
+
+/* A group of nothing but cancellations is one. */
+static yoke_error *call_cancelled(struct scene *s)
+{
+    YOKE_TRY(yoke_actors_start(s->actors, "worker",
+                               &(yoke_actor_options){.modules = "ends", .log_filter = "cancel"}, &s->portal));
+    yoke_error *e = yoke_call(s->portal, "ends:cancelled_both", NULL, NULL);
+    const yoke_uid *canceller = yoke_error_canceller(e);
+    bool named = canceller && strcmp(canceller->name, "worker") == 0;
+    EXPECT(e, &YOKE_CONTEXT_CANCELLED, NULL);
+    CHECK(named);
+    return NULL;
+}
+static yoke_error *cancelled_app(void *arg)
+{
+    struct scene s = {0};
+    return with_actors(&s, NULL, call_cancelled);
+}
+static void test_relay_07_cancellation_is_not_an_error_to_report(void **state)
+{
+    char text[8192];
+    int status = tree_status(cancelled_app, NULL, text, sizeof text);
+    bool told =
+        strstr(text, "CANCEL worker") && strstr(text, "all that `ends:cancelled_both` was waiting for");
+    bool quiet = !strstr(text, " ERROR ") && !strstr(text, "error: ");
+    if (status || !told || !quiet)
+        fputs(text, stderr);
+    assert_true(!status && told && quiet);
 }
 
 /* ---- deaths ---- */
@@ -277,6 +317,6 @@ static void test_interrupt_ends_the_tree(void **state)
 
 TREE_MAIN(TEST(test_relay_01_03_what_a_relayed_error_carries),
           TEST(test_relay_05_groups_causes_notes_and_errno), TEST(test_relay_02_three_hops),
-          TEST(test_relay_10_control_characters), TEST(test_relay_12_crash_of_the_far_process),
-          TEST(test_status_and_report_of_the_program), TEST(test_relay_06_tree_for_a_person),
-          TEST(test_interrupt_ends_the_tree))
+          TEST(test_relay_10_control_characters), TEST(test_relay_07_cancellation_is_not_an_error_to_report),
+          TEST(test_relay_12_crash_of_the_far_process), TEST(test_status_and_report_of_the_program),
+          TEST(test_relay_06_tree_for_a_person), TEST(test_interrupt_ends_the_tree))

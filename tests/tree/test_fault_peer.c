@@ -285,6 +285,7 @@ static yoke_error *stall_app(void *arg)
     return with_actors(&s, &(yoke_actors_options){.acknowledge_bound = YOKE_MS(200)}, stall);
 }
 
+/* FAULT-11: after the handshake */
 static void test_a_stalled_frame_holds_its_own_channel_alone(void **state)
 {
     for (int part = 0; part < PROXY_PARTS; part++) {
@@ -461,7 +462,10 @@ static yoke_error *send_after_break(struct scene *s)
         YOKE_TRY(yoke_recv(s->stream, &item));
     }
     break_here(s);
-    return yoke_send(s->stream, &(number){7});
+    yoke_error *e = yoke_send(s->stream, &(number){7});
+    if (yoke_portal_is_connected(s->portal))
+        return yoke_error_join(e, yoke_raise(&CHECK_FAILED, "the portal says that it is connected"));
+    return e;
 }
 
 static yoke_error *sends_in_context(struct scene *s)
@@ -645,6 +649,217 @@ static void test_fault_07_a_peer_closes_gracefully(void **state)
     assert_true(named && told && quiet);
 }
 
+/* ---- SIGKILL for one who is a parent, and a peer ---- */
+
+YOKE_RECORD(place, (str, address));
+
+static uint64_t naps_ended;
+
+static yoke_error *nap_and_count(const yoke_type_none *args, yoke_type_none *result)
+{
+    yoke_error *e = yoke_sleep_forever();
+    naps_ended++;
+    return e;
+}
+
+static yoke_error *ended_naps(const yoke_type_none *args, number *result)
+{
+    result->value = naps_ended;
+    return NULL;
+}
+
+static yoke_error *where(const yoke_type_none *args, place *result)
+{
+    char *address;
+    YOKE_TRY(yoke_listen(&address));
+    result->address = address;
+    return NULL;
+}
+
+static yoke_error *nap_over(void *portal)
+{
+    return yoke_call(portal, "naps:nap_and_count", NULL, NULL);
+}
+
+static yoke_error *die_among_dialogs(struct scene *s)
+{
+    yoke_portal *leaf;
+    YOKE_TRY(yoke_actors_start(s->actors, "leaf", &(yoke_actor_options){.modules = "naps"}, &leaf));
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, nap_over, leaf);
+    if (!e)
+        e = yoke_spawn(&n, nap_over, s->portal);
+    number none;
+    for (int i = 0; i < 2 && !e; i++) /* when these are answered the naps have begun */
+        e = yoke_call(i ? leaf : s->portal, "naps:ended_naps", NULL, &none);
+    if (!e)
+        kill(getpid(), SIGKILL);
+    return yoke_nursery_close(&n, e);
+}
+
+static yoke_error *lead_and_die(const place *args, yoke_type_none *result)
+{
+    struct scene s = {0};
+    YOKE_TRY(yoke_connect(args->address, &s.portal, NULL));
+    return yoke_portal_close(s.portal, with_actors(&s, NULL, die_among_dialogs));
+}
+
+YOKE_MODULE(naps, YOKE_CALL(nap_and_count, none, none), YOKE_CALL(ended_naps, none, number),
+            YOKE_CALL(where, none, place), YOKE_CALL(lead_and_die, place, none));
+
+static yoke_error *kill_the_leader(struct scene *s)
+{
+    yoke_portal *leader;
+    YOKE_TRY(yoke_actors_start(s->actors, "leader", &(yoke_actor_options){.modules = "naps"}, &leader));
+    return yoke_call(leader, "naps:lead_and_die", s->arg, NULL);
+}
+
+static yoke_error *with_other(struct scene *s)
+{
+    place at;
+    YOKE_TRY(yoke_actors_start(s->actors, "other", &(yoke_actor_options){.modules = "naps"}, &s->portal));
+    YOKE_TRY(yoke_call(s->portal, "naps:where", NULL, &at));
+    struct scene inner = {.arg = &at};
+    yoke_error *e = with_actors(&inner, NULL, kill_the_leader);
+    place_free(&at);
+    const yoke_error *died = yoke_error_find(e, &YOKE_ACTOR_DIED);
+    bool named = died && yoke_error_signal(died) == SIGKILL && says(died, "`leader`");
+    if (!named)
+        return yoke_wrap(e, &CHECK_FAILED, "the leader's death is not told");
+    yoke_error_free(e);
+    /* The peer goes on; what the dead one had asked of it does not. */
+    number ended = {0};
+    for (int64_t begin = yoke_now(); !ended.value && tree_ms_since(begin) < 2000 * TREE_SLOW;)
+        YOKE_TRY(yoke_call(s->portal, "naps:ended_naps", NULL, &ended));
+    CHECK(ended.value == 1);
+    return NULL;
+}
+
+static yoke_error *other_app(void *arg)
+{
+    struct scene s = {.arg = arg};
+    return with_actors(&s, NULL, with_other);
+}
+
+/* FAULT-06 */
+static void test_fault_06_kill_of_a_parent_that_is_a_peer(void **state)
+{
+    assert_success(tree_run(other_app, NULL));
+}
+
+/* ---- the reader of a channel never waits ---- */
+
+static yoke_error *sleep_deaf(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    yoke_stream *stream;
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    YOKE_TRY(yoke_stream_open(ctx, &stream, &(yoke_stream_options){.allow_overruns = true}));
+    return yoke_stream_close(stream, yoke_sleep_forever());
+}
+
+static yoke_error *spin_and_look(const yoke_type_none *args, yoke_type_none *result)
+{
+    for (;;) {
+        for (int64_t begin = yoke_now(); yoke_now() - begin < YOKE_MS(200);)
+            ;
+        YOKE_TRY(yoke_checkpoint());
+    }
+}
+
+static yoke_error *send_without_end(yoke_stream *stream)
+{
+    for (uint64_t i = 0;; i++)
+        YOKE_TRY(yoke_send(stream, &(number){i}));
+}
+
+static yoke_error *flood(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    yoke_stream *stream;
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    YOKE_TRY(yoke_stream_open(ctx, &stream, NULL));
+    return yoke_stream_close(stream, send_without_end(stream));
+}
+
+YOKE_MODULE(busy, YOKE_CONTEXT_STREAM(sleep_deaf, none, none, none, number, none),
+            YOKE_CALL(spin_and_look, none, none), YOKE_CONTEXT_STREAM(flood, none, none, none, none, number));
+
+/* More than its queue has room for. */
+static yoke_error *overfill(struct scene *s)
+{
+    YOKE_TRY(send_all(s->stream, 200));
+    return yoke_sleep_forever();
+}
+
+static yoke_error *overfill_stream(struct scene *s)
+{
+    return with_stream(s, NULL, overfill);
+}
+
+static yoke_error *keep_filled(void *portal)
+{
+    struct scene s = {.portal = portal};
+    return with_context(&s, "busy:sleep_deaf", NULL, overfill_stream);
+}
+
+static yoke_error *read_without_end(struct scene *s)
+{
+    for (;;) {
+        number item;
+        YOKE_TRY(yoke_recv(s->stream, &item));
+    }
+}
+
+static yoke_error *read_flood(struct scene *s)
+{
+    return with_stream(s, &(yoke_stream_options){.allow_overruns = true}, read_without_end);
+}
+
+static yoke_error *keep_flooded(void *portal)
+{
+    struct scene s = {.portal = portal};
+    return with_context(&s, "busy:flood", NULL, read_flood);
+}
+
+static yoke_error *keep_spinning(void *portal)
+{
+    return yoke_call(portal, "busy:spin_and_look", NULL, NULL);
+}
+
+static yoke_error *cancel_among_busy(struct scene *s)
+{
+    YOKE_TRY(yoke_actors_start(s->actors, "worker", &(yoke_actor_options){.modules = "busy"}, &s->portal));
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, keep_flooded, s->portal);
+    if (!e)
+        e = yoke_spawn(&n, keep_filled, s->portal);
+    if (!e)
+        e = yoke_spawn(&n, keep_spinning, s->portal);
+    if (!e)
+        e = yoke_sleep(YOKE_MS(300));
+    bool acknowledged = false;
+    if (!e)
+        e = yoke_portal_cancel_actor(s->portal, YOKE_MS(500) * TREE_SLOW, &acknowledged);
+    yoke_nursery_cancel(&n, "seen");
+    yoke_error_free(yoke_nursery_close(&n, NULL)); /* their dialogs were ended by the actor's end */
+    YOKE_TRY(e);
+    CHECK(acknowledged);
+    return NULL;
+}
+
+static yoke_error *busy_app(void *arg)
+{
+    struct scene s = {.arg = arg};
+    return with_actors(&s, NULL, cancel_among_busy);
+}
+
+/* IPC-16 */
+static void test_ipc_16_the_message_loop_never_blocks_on_a_user(void **state)
+{
+    assert_success(tree_run(busy_app, NULL));
+}
+
 /* ---- what had come before the end ---- */
 
 static yoke_error *take_thousand(struct scene *s)
@@ -705,4 +920,6 @@ TREE_MAIN(TEST(test_fault_13_messages_that_make_no_sense), TEST(test_fault_12_me
           TEST(test_fault_01_the_child_breaks_the_channel), TEST(test_fault_02_the_parent_breaks_it),
           TEST(test_fault_03_both_break), TEST(test_ctrl_c_ends_a_stream_that_nobody_breaks),
           TEST(test_fault_04_break_right_after_started), TEST(test_fault_07_a_peer_closes_gracefully),
+          TEST(test_fault_06_kill_of_a_parent_that_is_a_peer),
+          TEST(test_ipc_16_the_message_loop_never_blocks_on_a_user),
           TEST(test_ipc_21_messages_in_flight_at_the_end))
