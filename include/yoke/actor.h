@@ -446,8 +446,11 @@ void yoke_context_set_unchecked(yoke_context *ctx, bool unchecked);
 
 /* ---- streams -------------------------------------------------------------------------------------- */
 
+#define YOKE_NO_BUFFER SIZE_MAX /* a message is handed to a task that waits for it, or is one too many */
+
 typedef struct yoke_stream_options {
-    bool allow_overruns;     /* keep what comes beyond 64 unread messages, instead of failing the sender */
+    bool allow_overruns; /* keep what comes beyond the buffer, instead of failing the sender */
+    size_t buffer; /* unread messages that are kept: 0: 64; YOKE_NO_BUFFER: one for each task that waits */
     bool keep_on_type_error; /* a message that does not fit its record fails its receive alone, not the
                                 sender: the next receive gives the next one */
 } yoke_stream_options;
@@ -458,8 +461,9 @@ YOKE_MUST_USE yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stre
                                            const yoke_stream_options *options);
 /*
  * Ends this side's stream and tells the peer once, also in a cancelled scope; the peer gets what was sent
- * before, then YOKE_END_OF_CHANNEL. Returns `e`, or what else went wrong; a peer that is gone already is no
- * error. The handle is gone.
+ * before, then YOKE_END_OF_CHANNEL. What came and was not received is dropped (who wants it asks
+ * yoke_recv_nowait first); nothing is waited for. Returns `e`, or what else went wrong; a peer that is gone
+ * already is no error. The handle is gone.
  */
 YOKE_MUST_USE yoke_error *yoke_stream_close(yoke_stream *stream, yoke_error *e);
 /*
@@ -481,6 +485,8 @@ YOKE_MUST_USE yoke_error *yoke_send(yoke_stream *stream, const void *item);
  * received; each time. YOKE_MSG_TYPE: the message does not fit the record; its sender is told, and fails (see
  * keep_on_type_error). */
 YOKE_MUST_USE yoke_error *yoke_recv(yoke_stream *stream, void *item);
+/* The same at once: YOKE_WOULD_BLOCK when nothing has come. Not a checkpoint. */
+YOKE_MUST_USE yoke_error *yoke_recv_nowait(yoke_stream *stream, void *item);
 
 /*
  * Several tasks read one stream, and each is given every message, as a copy of its own. The subscriber that

@@ -33,6 +33,7 @@ static struct yoke_context *make(struct peer *peer, const char *cid, size_t cid_
     ctx->number = ++peer->actor->dialogs;
     ctx->file = "";
     list_init(&ctx->inbox);
+    ctx->stream.room = CONTEXT_QUEUE_MESSAGES;
     list_init(&ctx->waiters);
     list_init(&ctx->pending_acks);
     return ctx;

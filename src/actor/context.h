@@ -35,6 +35,8 @@ struct pending_ack {
 struct yoke_stream {
     bool opened, closed;
     bool allow_overruns;
+    size_t room;      /* unread messages that are kept; 0: as many as tasks wait for one */
+    size_t receiving; /* tasks that wait for one */
     bool stop_sent;
     bool keep_on_type_error;
     bool ended;                 /* the peer's Stop, or the end of the dialog, was met by a receive */

@@ -18,14 +18,25 @@ static void release(struct yoke_fanout *f)
 
 /* ---- what the broadcast reads ---- */
 
+static yoke_error *closed_stream(void)
+{
+    return yoke_raise(&YOKE_CLOSED, "the stream was closed on this side");
+}
+
 static yoke_error *read_stream(void *arg, void *message)
 {
     struct yoke_fanout *f = arg;
     struct yoke_context *ctx = f->ctx;
     if (!ctx)
-        return yoke_raise(&YOKE_CLOSED, "the stream was closed on this side");
+        return closed_stream();
     context_enter(ctx);
     return context_leave(ctx, stream_take(ctx, message));
+}
+
+static yoke_error *read_stream_nowait(void *arg, void *message)
+{
+    struct yoke_fanout *f = arg;
+    return f->ctx ? stream_take_nowait(f->ctx, message) : closed_stream();
 }
 
 static void free_message(void *message)
@@ -41,8 +52,10 @@ static yoke_error *make(struct yoke_context *ctx, const yoke_subscribe_options *
     if (!f)
         return yoke_raise(&YOKE_NO_MEMORY, "the readers of a stream");
     *f = (struct yoke_fanout){.ctx = ctx, .record = stream_received_record(ctx), .references = 1};
-    const yoke_broadcast_source source = {
-        .receive = read_stream, .arg = f, .item_bytes = sizeof(struct inbox_item *)};
+    const yoke_broadcast_source source = {.receive = read_stream,
+                                          .receive_nowait = read_stream_nowait,
+                                          .arg = f,
+                                          .item_bytes = sizeof(struct inbox_item *)};
     size_t keep = options && options->keep ? options->keep : CONTEXT_QUEUE_MESSAGES;
     yoke_error *e = yoke_broadcast_open_source(&f->own, &source, keep,
                                                &(yoke_broadcast_options){.destroy = free_message});
@@ -94,20 +107,20 @@ void yoke_stream_unsubscribe(yoke_stream_subscriber *s)
 
 /* ---- receive ---- */
 
-static yoke_error *receive(struct yoke_fanout *f, yoke_subscriber *s, void *item)
+static yoke_error *receive(struct yoke_fanout *f, yoke_subscriber *s, void *item, bool wait)
 {
     struct inbox_item *message;
     f->references++; /* the stream, and the reader, may be closed meanwhile */
-    yoke_error *e = yoke_broadcast_receive(s, &message);
+    yoke_error *e = wait ? yoke_broadcast_receive(s, &message) : yoke_broadcast_receive_nowait(s, &message);
     if (!e)
         e = stream_decode(f->ctx, f->record, message, item);
     release(f);
     return e;
 }
 
-yoke_error *fanout_receive(struct yoke_fanout *f, void *item)
+yoke_error *fanout_receive(struct yoke_fanout *f, void *item, bool wait)
 {
-    return receive(f, &f->own, item);
+    return receive(f, &f->own, item, wait);
 }
 
 yoke_error *yoke_stream_next(yoke_stream_subscriber *s, void *item)
@@ -116,5 +129,5 @@ yoke_error *yoke_stream_next(yoke_stream_subscriber *s, void *item)
         return task_outside("yoke_stream_next");
     if (!s->fanout)
         return yoke_raise(&YOKE_CLOSED, "this subscriber was closed");
-    return receive(s->fanout, &s->end, item);
+    return receive(s->fanout, &s->end, item, true);
 }

@@ -7,8 +7,8 @@
 
 #include "actor/context.h"
 
-/* What yoke_recv does on a stream that has one. */
-YOKE_MUST_USE yoke_error *fanout_receive(struct yoke_fanout *f, void *item);
+/* What yoke_recv (wait) and yoke_recv_nowait do on a stream that has one. */
+YOKE_MUST_USE yoke_error *fanout_receive(struct yoke_fanout *f, void *item, bool wait);
 /* The stream is read no more: the readers get what they have not had yet of what was read of it, then
  * YOKE_CLOSED. NULL is fine. */
 void fanout_end(struct yoke_fanout *f);

@@ -16,17 +16,32 @@ YOKE_ERROR_KIND(YOKE_STREAM_OVERRUN, "yoke.StreamOverrun", NULL);
 
 void context_drop_inbox(struct yoke_context *ctx)
 {
-    while (!list_empty(&ctx->inbox))
-        memory_free(container_of(list_pop(&ctx->inbox), struct inbox_item, link));
+    size_t messages = 0;
+    while (!list_empty(&ctx->inbox)) {
+        struct inbox_item *item = container_of(list_pop(&ctx->inbox), struct inbox_item, link);
+        messages += !item->is_stop;
+        memory_free(item);
+    }
     ctx->inbox_count = 0;
+    if (messages)
+        yoke_log(messages > ctx->stream.room ? YOKE_WARNING : YOKE_RUNTIME,
+                 "dropped %zu unread messages of actor `%s` for `%s`: its stream was closed", messages,
+                 ctx->far.name, ctx->name);
+}
+
+/* Is there no place for one more? Without a buffer there is one for each task that waits for a message. */
+static bool is_full(const struct yoke_context *ctx)
+{
+    size_t room = ctx->stream.room ? ctx->stream.room : ctx->stream.receiving;
+    return ctx->inbox_count >= room && !ctx->stream.allow_overruns;
 }
 
 yoke_error *context_overrun(const struct yoke_context *ctx)
 {
     const char *why = ctx->stream.opened ? "its reader is too slow (allow_overruns keeps more)"
                                          : "no stream was opened here";
-    return yoke_raise(&YOKE_STREAM_OVERRUN, "more than %d messages of actor `%s` wait in `%s`: %s",
-                      CONTEXT_QUEUE_MESSAGES, ctx->peer->channel->peer.name, ctx->name, why);
+    return yoke_raise(&YOKE_STREAM_OVERRUN, "more than %zu messages of actor `%s` wait in `%s`: %s",
+                      ctx->stream.room, ctx->peer->channel->peer.name, ctx->name, why);
 }
 
 static void post_overrun(struct yoke_context *ctx)
@@ -62,8 +77,7 @@ static void queue(struct yoke_context *ctx, const struct msg *m)
     }
     /* After the first message that was lost none is taken, the Stop neither: the reader shall not see a gap,
      * nor an end that looks like a good one. */
-    bool full = ctx->inbox_count >= CONTEXT_QUEUE_MESSAGES && !ctx->stream.allow_overruns && !is_stop;
-    if (full || ctx->overrun) {
+    if (ctx->overrun || (!is_stop && is_full(ctx))) {
         ctx->overrun = true;
         if (!ctx->cancel_called && !is_stop)
             post_overrun(ctx);

@@ -46,6 +46,8 @@ void stream_begin(struct yoke_context *ctx, const yoke_stream_options *options)
         options = &defaults;
     ctx->stream.opened = true;
     ctx->stream.allow_overruns = options->allow_overruns;
+    if (options->buffer)
+        ctx->stream.room = options->buffer == YOKE_NO_BUFFER ? 0 : options->buffer;
     ctx->stream.keep_on_type_error = options->keep_on_type_error;
 }
 
@@ -163,8 +165,22 @@ yoke_error *stream_take(struct yoke_context *ctx, struct inbox_item **item)
             ctx->stream.ended = true;
             return stream_end(ctx);
         }
-        YOKE_TRY(context_wait(ctx));
+        ctx->stream.receiving++;
+        yoke_error *e = context_wait(ctx);
+        ctx->stream.receiving--;
+        if (e)
+            return e;
     }
+}
+
+yoke_error *stream_take_nowait(struct yoke_context *ctx, struct inbox_item **item)
+{
+    YOKE_TRY(receive_refused(ctx));
+    if (!list_empty(&ctx->inbox))
+        return take_first(ctx, item);
+    if (ctx->stream.ended || ctx->state == DIALOG_DONE)
+        return ctx->overrun ? context_overrun(ctx) : stream_end(ctx);
+    return yoke_raise(&YOKE_WOULD_BLOCK, "no message of `%s` has come that was not received", ctx->name);
 }
 
 yoke_error *stream_check_reading(const struct yoke_context *ctx)
@@ -177,13 +193,13 @@ yoke_error *stream_check_reading(const struct yoke_context *ctx)
     return NULL;
 }
 
-static yoke_error *receive(struct yoke_context *ctx, void *item)
+static yoke_error *receive(struct yoke_context *ctx, void *item, bool wait)
 {
     YOKE_TRY(stream_check_reading(ctx));
     if (ctx->stream.fanout)
-        return fanout_receive(ctx->stream.fanout, item);
+        return fanout_receive(ctx->stream.fanout, item, wait);
     struct inbox_item *first;
-    YOKE_TRY(stream_take(ctx, &first));
+    YOKE_TRY(wait ? stream_take(ctx, &first) : stream_take_nowait(ctx, &first));
     yoke_error *e = stream_decode(ctx, stream_received_record(ctx), first, item);
     memory_free(first);
     return e;
@@ -195,7 +211,12 @@ yoke_error *yoke_recv(yoke_stream *stream, void *item)
         return task_outside("yoke_recv");
     struct yoke_context *ctx = stream_context(stream);
     context_enter(ctx);
-    return context_leave(ctx, receive(ctx, item));
+    return context_leave(ctx, receive(ctx, item, true));
+}
+
+yoke_error *yoke_recv_nowait(yoke_stream *stream, void *item)
+{
+    return receive(stream_context(stream), item, false);
 }
 
 /* ---- close ---- */
@@ -232,6 +253,7 @@ yoke_error *yoke_stream_close(yoke_stream *stream, yoke_error *e)
     if (context_answer(ctx, DIALOG_CALLS_STREAM_CLOSE) == DIALOG_DO)
         stream_say_stop(ctx);
     ctx->stream.closed = true;
+    context_drop_inbox(ctx);
     fanout_end(ctx->stream.fanout);
     context_wake(ctx); /* other tasks that wait in a receive */
     return e;

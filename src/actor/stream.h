@@ -20,6 +20,8 @@ YOKE_MUST_USE yoke_error *stream_check_reading(const struct yoke_context *ctx);
 const yoke_record *stream_received_record(const struct yoke_context *ctx);
 /* The next message as it came, the caller's to free. Checkpoint; the errors are those of yoke_recv. */
 YOKE_MUST_USE yoke_error *stream_take(struct yoke_context *ctx, struct inbox_item **item);
+/* The same at once or not at all: YOKE_WOULD_BLOCK. Not a checkpoint. */
+YOKE_MUST_USE yoke_error *stream_take_nowait(struct yoke_context *ctx, struct inbox_item **item);
 /* What is in it; that it does not fit is told to its sender. */
 YOKE_MUST_USE yoke_error *stream_decode(struct yoke_context *ctx, const yoke_record *record,
                                         const struct inbox_item *from, void *item);

@@ -41,7 +41,7 @@ TREE_UNUSED static yoke_error *raw_open(struct raw_peer *raw, const char *module
 /* Ends the connection from the test's end. */
 TREE_UNUSED static void raw_hang_up(struct raw_peer *raw)
 {
-    channel_close(raw->far);
+    channel_close(raw->far); /* once: NULL is fine */
     raw->far = NULL;
 }
 
@@ -60,6 +60,8 @@ TREE_UNUSED static yoke_error *raw_say(struct raw_peer *raw, enum msg_type type,
     struct msg m = {.type = type, .cid = text_view(cid)};
     if (type == MSG_YIELD || type == MSG_RETURN || type == MSG_STARTED)
         m.pld = (struct raw_view){one, 1};
+    if (type == MSG_START_ACK)
+        m.start_ack.functype = MSG_FUNC_CONTEXT;
     return channel_send(raw->far, &m);
 }
 

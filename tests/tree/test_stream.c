@@ -228,6 +228,7 @@ static yoke_error *play(struct scene *s)
 {
     return streamed(s, "ends:echo", NULL, ping_pong, thousand);
 }
+/* STR-01, STR-02, STR-20 */
 static void test_str_01_02_20_ping_pong_till_the_parent_closes(void **state)
 {
     assert_success(tree_with_child("ends", play, NULL));
@@ -690,6 +691,7 @@ static yoke_error *blobs(struct scene *s)
 {
     return streamed(s, "ends:echo_blobs", NULL, exchange_blobs, NULL);
 }
+/* STR-31, STR-32 */
 static void test_str_31_32_sizes(void **state)
 {
     assert_success(tree_with_child("ends", blobs, NULL));
