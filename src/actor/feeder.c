@@ -78,9 +78,9 @@ static void queue(struct yoke_context *ctx, const struct msg *m)
     /* After the first message that was lost none is taken, the Stop neither: the reader shall not see a gap,
      * nor an end that looks like a good one. */
     if (ctx->overrun || (!is_stop && is_full(ctx))) {
+        if (!ctx->overrun && !ctx->cancel_called)
+            post_overrun(ctx); /* once: the sender fails by it */
         ctx->overrun = true;
-        if (!ctx->cancel_called && !is_stop)
-            post_overrun(ctx);
         return;
     }
     size_t size = is_stop ? 0 : m->pld.size;

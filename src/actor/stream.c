@@ -144,6 +144,14 @@ static yoke_error *receive_refused(struct yoke_context *ctx)
     return context_while_open(ctx, context_remote_error(ctx));
 }
 
+/* Is what comes next the Stop of a far task that this side has asked to end? Then the outcome, which is on
+ * its way, says more than that Stop. */
+static bool is_end_by_cancel(const struct yoke_context *ctx)
+{
+    const struct inbox_item *first = container_of(ctx->inbox.next, struct inbox_item, link);
+    return first->is_stop && ctx->cancel_sent && ctx->state != DIALOG_DONE;
+}
+
 yoke_error *stream_take(struct yoke_context *ctx, struct inbox_item **item)
 {
     yoke_task *task = task_here();
@@ -157,7 +165,7 @@ yoke_error *stream_take(struct yoke_context *ctx, struct inbox_item **item)
             YOKE_TRY(task_operation(task));
             continue; /* it may have yielded: what was true before need not be */
         }
-        if (!list_empty(&ctx->inbox))
+        if (!list_empty(&ctx->inbox) && !is_end_by_cancel(ctx))
             return take_first(ctx, item);
         if (ctx->overrun && ctx->state == DIALOG_DONE)
             return context_overrun(ctx); /* the far side had ended before it could learn of that */
