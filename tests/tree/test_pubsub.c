@@ -175,11 +175,14 @@ static yoke_error *press_close(void *arg, void *value, yoke_error *e)
 static yoke_error *forward(void *arg)
 {
     struct subscription *s = arg;
-    for (;;) {
-        piece one;
-        YOKE_TRY(pieces_recv(&s->rx, &one));
-        YOKE_TRY(yoke_send(s->stream, &one));
+    yoke_error *e;
+    piece one;
+    while (!(e = pieces_recv(&s->rx, &one))) {
+        e = yoke_send(s->stream, &one);
+        if (e)
+            break;
     }
+    return yoke_end_is_fine(e); /* the subscriber may have closed its end */
 }
 static yoke_error *take_wishes(struct subscription *s)
 {
