@@ -172,8 +172,13 @@ static bool is_orphan(struct sweep *s, pid_t pid)
         return false;
     if (is_known(s, pid))
         return true;
-    if (is_zombie(pid, &tag))
-        return is_tag(tag) && tag != own_tag() && !zygote_is_asked(s->a->zygote);
+    bool zombie = is_zombie(pid, &tag);
+    if (is_tag(tag) && tag != own_tag()) {
+        s->again = true; /* while the zygote is asked it may be a clone that is not known yet */
+        return !zygote_is_asked(s->a->zygote);
+    }
+    if (zombie)
+        return false;
     read_mark(pid, mark);
     if (!mark[0] || is_own_mark(s->a, mark) || zygote_is_asked_for(s->a->zygote, mark))
         return false;

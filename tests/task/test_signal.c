@@ -272,6 +272,53 @@ static void test_watches(void **state)
     assert_success(yoke_run(watches, NULL, NULL));
 }
 
+/* ---- a task that comes to no checkpoint ---- */
+
+static void hog(void)
+{
+    for (volatile bool on = true; on;)
+        ;
+}
+
+static yoke_error *hog_bound(void *arg)
+{
+    struct scheduler *s = scheduler_here;
+    bool if_repeated = arg;
+    YOKE_TRY(signal_watch(s, SIGUSR1, 0, tell, NULL, NULL));
+    YOKE_TRY(signal_bound(s, SIGUSR1, YOKE_MS(50), if_repeated));
+    raise(SIGUSR1);
+    YOKE_TRY(yoke_sleep(YOKE_MS(100))); /* taken in time, it does nothing */
+    raise(SIGUSR1);
+    raise(SIGUSR1); /* again, but before the bound */
+    if (if_repeated) {
+        usleep(60000);
+        raise(SIGUSR1);
+    }
+    hog();
+    return NULL;
+}
+
+static int status_of_hog(void *arg)
+{
+    int status;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        yoke_error_free(yoke_run(hog_bound, arg, NULL));
+        _exit(told == 3 ? 3 : 1);
+    }
+    waitpid(pid, &status, 0);
+    return status;
+}
+
+static void test_a_signal_that_no_pass_takes(void **state)
+{
+    int status = status_of_hog(NULL);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
+    status = status_of_hog((void *)"repeated");
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
+}
+
 /* ---- runs that come and go while signals rain ---- */
 
 static atomic_bool raining;
@@ -322,5 +369,5 @@ static void test_sys_11_runs_come_and_go_under_signals(void **state)
 
 HARNESS_MAIN(TEST(test_sig_02_ctrl_c_ends_main), TEST(test_sig_12_wherever_main_is),
              TEST(test_ctrl_c_is_told_once_for_each), TEST(test_sig_02_killed_from_outside),
-             TEST(test_sig_14_good_neighbour), TEST(test_watches),
+             TEST(test_sig_14_good_neighbour), TEST(test_watches), TEST(test_a_signal_that_no_pass_takes),
              TEST(test_sys_11_runs_come_and_go_under_signals))

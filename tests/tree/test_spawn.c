@@ -4,7 +4,9 @@
 #include "actor/actors.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -814,6 +816,47 @@ static void test_forty_actors_in_turn(void **state)
     assert_success(tree_with_actors(start_in_turn, NULL));
 }
 
+/* Threads that are in malloc and under a lock of their own at any moment. */
+static atomic_bool busy;
+static void *allocate(void *arg)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    while (atomic_load(&busy)) {
+        pthread_mutex_lock(&lock);
+        char *text = strdup("taken");
+        pthread_mutex_unlock(&lock);
+        free(text);
+    }
+    return NULL;
+}
+static yoke_error *start_beside_threads(struct scene *s)
+{
+    enum { THREADS = 8, CHILDREN = 200 };
+    static const enum yoke_backend backends[] = {YOKE_BACKEND_EXEC, YOKE_BACKEND_FORK};
+    pthread_t threads[THREADS];
+    yoke_error *e = NULL;
+    atomic_store(&busy, true);
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, allocate, NULL);
+    for (int i = 0; i < 2 * CHILDREN / (TREE_SLOW - 2) && !e; i++) {
+        yoke_portal *p;
+        e = yoke_actors_start(s->actors, "x",
+                              &(yoke_actor_options){.modules = "tree", .backend = backends[i & 1]}, &p);
+        if (!e)
+            e = yoke_call(p, "tree:ping", NULL, NULL);
+        if (!e)
+            e = yoke_portal_cancel_actor(p, YOKE_S(5), NULL);
+    }
+    atomic_store(&busy, false);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    return e;
+}
+static void test_spawn_31_spawn_with_threads(void **state)
+{
+    assert_success(tree_with_actors(start_beside_threads, NULL));
+}
+
 /* Both backends in one nursery, whatever the default is. */
 static yoke_error *mix_backends(struct scene *s)
 {
@@ -854,4 +897,5 @@ TREE_MAIN(TEST(test_spawn_01_02_06_own_child_with_its_own_state), TEST(test_spaw
           TEST(test_spawn_22_cancelled_in_the_middle_of_a_start), TEST(test_spawn_21_start_many_at_once),
           TEST(test_spawn_19_title_and_comm), TEST(test_spawn_03_same_behaviour),
           TEST(test_spawn_13_exec_fails), TEST(test_spawn_14_limits), TEST(test_forty_actors_in_turn),
-          TEST(test_both_backends_in_one_nursery), TEST(test_calls_outside_of_an_actor))
+          TEST(test_both_backends_in_one_nursery), TEST(test_spawn_31_spawn_with_threads),
+          TEST(test_calls_outside_of_an_actor))

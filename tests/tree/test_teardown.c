@@ -553,6 +553,37 @@ static void test_a_zombie_of_the_program_s_own_is_left_to_it(void **state)
     assert_error(e, &YOKE_ACTOR_DIED);
 }
 
+/* ---- told before the sweep ---- */
+
+static yoke_error *leave_sleeper(const yoke_type_none *args, yoke_type_i32 *result)
+{
+    *result = fork();
+    if (*result == 0) {
+        execlp("sleep", "sleep", "1000", (char *)NULL);
+        _exit(127);
+    }
+    return NULL;
+}
+YOKE_MODULE(leavers, YOKE_CALL(leave_sleeper, none, i32));
+
+/* What the dead actor left has its time to end, and nobody waits for that to hear of the death. */
+static yoke_error *hear_of_a_death(struct scene *s)
+{
+    int32_t left;
+    YOKE_TRY(yoke_actors_start(s->actors, "worker", &(yoke_actor_options){.modules = "leavers"}, &s->portal));
+    YOKE_TRY(yoke_call(s->portal, "leavers:leave_sleeper", NULL, &left));
+    kill(yoke_portal_pid(s->portal), SIGKILL);
+    yoke_error *e = yoke_sleep(YOKE_S(1000));
+    *(bool *)s->arg = yoke_error_is_cancelled(e) && kill(left, 0) == 0;
+    return e;
+}
+static void test_a_death_is_told_before_what_it_left_is_ended(void **state)
+{
+    bool in_time = false;
+    assert_error(tree_with_actors(hear_of_a_death, &in_time), &YOKE_ACTOR_DIED);
+    assert_true(in_time);
+}
+
 /* ---- few descriptors ---- */
 
 static yoke_error *start_with_few_fds(struct scene *s)
@@ -592,4 +623,5 @@ TREE_MAIN(TEST(test_every_pair_keeps_the_rules), TEST(test_pairs_that_act),
           TEST(test_spawn_12_child_dies_before_the_handshake), TEST(test_spawn_11_child_never_connects),
           TEST(test_a_stillbirth_hurts_nobody_else), TEST(test_reap_20_someone_else_reaped_it),
           TEST(test_a_zombie_of_the_program_s_own_is_left_to_it),
+          TEST(test_a_death_is_told_before_what_it_left_is_ended),
           TEST(test_without_descriptors_a_start_says_so))
