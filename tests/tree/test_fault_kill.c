@@ -168,7 +168,9 @@ static yoke_error *lead(const strike_args *args, yoke_type_none *result)
                                    .nth = args->nth,
                                    .deed = PROXY_SUICIDE,
                                    .signal = args->signal});
-    yoke_error *e = with_actors(&s, NULL, lead_dialog);
+    /* Nobody of it is to be ended from outside but by the strike, however busy the machine is. */
+    yoke_actors_options options = {.acknowledge_bound = YOKE_S(20), .kill_bound = YOKE_S(40)};
+    yoke_error *e = with_actors(&s, &options, lead_dialog);
     proxy_disarm();
     return e;
 }
