@@ -34,6 +34,8 @@ extern const yoke_error_kind YOKE_ENDPOINT_NOT_FOUND;
 extern const yoke_error_kind YOKE_STREAM_OVERRUN;
 extern const yoke_error_kind YOKE_ACTOR_NOT_FOUND;
 extern const yoke_error_kind YOKE_NO_RUNTIME;
+extern const yoke_error_kind
+    YOKE_ACTOR_TOO_SLOW; /* it did not acknowledge in time; no kind of YOKE_TOO_SLOW, which is a deadline's */
 extern const yoke_error_kind YOKE_NO_RESULT; /* the actor has no main task */
 
 /* Who asked for the cancellation that an error of kind YOKE_CONTEXT_CANCELLED tells of; NULL for other
@@ -174,6 +176,23 @@ enum yoke_backend {
                        */
 };
 
+/* How a nursery has ended. */
+typedef struct yoke_actors_outcome {
+    bool cancel_called; /* by yoke_actors_cancel, a failure, or the close because of an error of the body */
+    bool cancelled_caught;  /* a failure of a child has cut the body short */
+    size_t started, failed; /* actors; each error that one had of its own counts */
+} yoke_actors_outcome;
+
+/* What an actor nursery is given for the root that it opens. The environment's YOKE_BACKEND and YOKE_DEBUG
+ * win. */
+typedef struct yoke_root_options {
+    const char *name;    /* NULL: root */
+    const char *modules; /* that it serves to its tree; as an actor's */
+    enum yoke_backend backend;
+    int debug_mode;         /* > 0: on */
+    const char *log_filter; /* till the close; as yoke_log_set; NULL: as it is */
+} yoke_root_options;
+
 typedef struct yoke_actors_options {
     enum yoke_backend backend;
     int debug_mode; /* > 0: on, for the tree below; 0: as the environment's YOKE_DEBUG or the parent has it; <
@@ -181,6 +200,8 @@ typedef struct yoke_actors_options {
     int64_t acknowledge_bound; /* 0: 0.5 s: for the answer to a cancel request */
     int64_t kill_bound;        /* 0: 1.6 s: from the request to SIGKILL */
     size_t starts_at_once; /* how many children may be between their start and the handshake; 0: any number */
+    const yoke_root_options *root; /* NULL: defaults. YOKE_USAGE where a root is open already */
+    yoke_actors_outcome *outcome;  /* filled by the close; NULL: nobody asks */
 } yoke_actors_options;
 
 typedef struct yoke_actor_options {
@@ -197,8 +218,9 @@ typedef struct yoke_actor_options {
 
 /*
  * Opens an actor nursery in the calling task; the body is inside of a scope of the nursery, which is
- * cancelled when a child fails. options NULL: defaults. YOKE_NO_RUNTIME: the program was not started by
- * YOKE_MAIN.
+ * cancelled when a child fails. options NULL: defaults. Where no actor runs (a program that is not one of
+ * YOKE_MAIN, in its yoke_run) it opens a root too, and the close ends that: an implicit root. YOKE_USAGE: an
+ * option that can't be; nothing was opened.
  */
 /* yoke_actors_open(actors, options) */
 #define yoke_actors_open(...) yoke_actors_open_at(__FILE__, __LINE__, __VA_ARGS__)
@@ -207,12 +229,15 @@ YOKE_MUST_USE yoke_error *yoke_actors_open_at(const char *file, int line, yoke_a
 /*
  * Waits till every child is reaped, given the body's error; frees the nursery and its portals; returns what
  * remains. With an error, or after yoke_actors_cancel, the children are cancelled; otherwise the close waits
- * till they end. One error comes as it is, several as a group, in the order in which they came.
+ * till they end: an actor that was started, and not run for one call, does so when it is cancelled, and the
+ * log says at level `cancel` for whom it waits. One error comes as it is, several as a group, in the order in
+ * which they came. YOKE_USAGE (with `e`): it is closed already, or another task's; the nursery stays as it
+ * is.
  */
 YOKE_MUST_USE yoke_error *yoke_actors_close(yoke_actors *actors, yoke_error *e);
 /*
  * Cancels all children at once and waits till each is reaped: request (acknowledge_bound), SIGTERM, SIGKILL
- * (kill_bound). Not interrupted by a cancellation. Always NULL today.
+ * (kill_bound). Not interrupted by a cancellation. YOKE_CLOSED: it was closed.
  */
 YOKE_MUST_USE yoke_error *yoke_actors_cancel(yoke_actors *actors);
 /* The same without asking: SIGKILL to each child at once. What is below them ends by itself. */
@@ -220,8 +245,8 @@ YOKE_MUST_USE yoke_error *yoke_actors_kill(yoke_actors *actors);
 /*
  * Starts an actor; returns when its portal can be used. name: 1 to 64 bytes of UTF-8 without '/' and control
  * characters. Checkpoint. YOKE_USAGE: a bad name, or a module that is not in this binary; YOKE_CLOSED: the
- * nursery was cancelled; YOKE_SPAWN_FAILED: with the reason, and the limit if it was one. After an error,
- * cancellation included, nothing of the actor is left.
+ * nursery was cancelled or closed; YOKE_SPAWN_FAILED: with the reason, and the limit if it was one. After an
+ * error, cancellation included, nothing of the actor is left.
  */
 YOKE_MUST_USE yoke_error *yoke_actors_start(yoke_actors *actors, const char *name,
                                             const yoke_actor_options *options, yoke_portal **portal);
@@ -234,8 +259,11 @@ YOKE_MUST_USE yoke_error *yoke_actors_start(yoke_actors *actors, const char *nam
 YOKE_MUST_USE yoke_error *yoke_actors_run_at(const char *file, int line, yoke_actors *actors,
                                              const char *name, const char *endpoint, const void *args,
                                              void *result);
-/* How many children are not yet reaped. */
+/* Did it open the root? */
+bool yoke_actors_is_implicit_root(const yoke_actors *actors);
+/* How many children are not yet reaped; has it been told to end? Of an open one. */
 size_t yoke_actors_count(const yoke_actors *actors);
+bool yoke_actors_cancel_called(const yoke_actors *actors);
 
 /* ---- portals -------------------------------------------------------------------------------------- */
 
@@ -278,6 +306,8 @@ YOKE_MUST_USE yoke_error *yoke_portal_result(yoke_portal *portal, void *result);
  * Shielded. A peer that is gone is no error. The nursery that started it does not take its end as a failure.
  */
 YOKE_MUST_USE yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t bound, bool *acknowledged);
+/* The same; YOKE_ACTOR_TOO_SLOW, with the peer and the bound, if it has not answered within it. */
+YOKE_MUST_USE yoke_error *yoke_portal_must_cancel_actor(yoke_portal *portal, int64_t bound);
 
 /* ---- clusters -------------------------------------------------------------------------------------- */
 
@@ -528,6 +558,12 @@ void yoke_stream_unsubscribe(yoke_stream_subscriber *s);
 /* This actor's name and uuid; NULL without a runtime. */
 const yoke_uid *yoke_current_actor(void);
 bool yoke_is_root(void);
+/*
+ * Ends this actor gracefully, and returns at once: its endpoints' tasks are cancelled, in the root the app
+ * (or the body of the nursery that opened it), with all below. A child ends with status 0, which is no
+ * failure for its parent. Any task.
+ */
+YOKE_MUST_USE yoke_error *yoke_actor_cancel_self(void);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -246,6 +246,8 @@ int yoke_log_lowest(void);
  * on stderr once. Default: warning.
  */
 YOKE_MUST_USE yoke_error *yoke_log_set(const char *filter);
+/* Whether yoke_log_set would take it. */
+YOKE_MUST_USE yoke_error *yoke_log_check(const char *filter);
 /* The filter in force, in the form that yoke_log_set takes; a view that the next yoke_log_set ends. */
 const char *yoke_log_filter(void);
 /* "cancel" for 22; "?" for no level. */

@@ -5,13 +5,16 @@
 #include "actor/main_task.h"
 #include "actor/module.h"
 #include "actor/module_file.h"
+#include "actor/program.h"
 #include "actor/relay.h"
+#include "actor/root.h"
 #include "actor/spawn.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "ipc/handshake.h"
 #include "msg/uid.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,23 +24,63 @@ YOKE_ERROR_KIND(YOKE_SPAWN_FAILED, "yoke.SpawnFailed", NULL);
 #define ACKNOWLEDGE_BOUND YOKE_MS(500)
 #define KILL_BOUND        YOKE_MS(1600)
 
+enum { REPORT_LINES = 16 }; /* one of a thousand hides what matters */
+
+/* A line of the report on a failure. */
+struct ended_with {
+    yoke_uid uid;
+    char line[160];
+};
+
 /* ---- open ---- */
 
-yoke_error *yoke_actors_open_at(const char *file, int line, yoke_actors **out,
-                                const yoke_actors_options *options)
+static yoke_error *add(struct actor *a, yoke_actors *actors)
+{
+    actors->self = actors;
+    if (table_insert(&a->nurseries, &actors->in_actor, &actors->self, sizeof actors->self))
+        return NULL;
+    actors->in_actor.key = NULL;
+    return yoke_raise(&YOKE_NO_MEMORY, "an actor nursery");
+}
+
+static void discard(yoke_actors *actors)
+{
+    struct actor *a = actors->actor;
+    if (actors->in_actor.key)
+        table_remove(&a->nurseries, &actors->in_actor);
+    if (a->closing && !a->nurseries.count)
+        yoke_event_set(&a->all_closed);
+    memory_free(actors);
+}
+
+/* Is it open? Of a handle that was closed only the address is looked at. */
+static yoke_error *expect_open(const char *call, const yoke_actors *actors, const yoke_error_kind *otherwise)
 {
     struct actor *a;
-    *out = NULL;
-    YOKE_TRY(actor_expect("yoke_actors_open", &a));
-    if (options && (options->acknowledge_bound < 0 || options->kill_bound < 0))
-        return yoke_raise_at(file, line, "", &YOKE_USAGE, "yoke_actors_open: a bound is negative");
+    YOKE_TRY(actor_expect(call, &a));
+    if (actors && table_find(&a->nurseries, &actors, sizeof actors))
+        return NULL;
+    return yoke_raise(otherwise, "%s: this is no open actor nursery", call);
+}
+
+static yoke_error *check_nursery_options(const yoke_actors_options *o)
+{
+    if (o->acknowledge_bound < 0 || o->kill_bound < 0)
+        return yoke_raise(&YOKE_USAGE, "yoke_actors_open: a bound is negative");
+    return NULL;
+}
+
+static yoke_error *open_in(struct actor *a, const char *file, int line, yoke_actors **out,
+                           const yoke_actors_options *options)
+{
+    if (a->closing)
+        return yoke_raise(&YOKE_CLOSED, "yoke_actors_open: actor `%s` is ending", a->uid.name);
     yoke_actors *actors = memory_calloc(1, sizeof *actors);
     if (!actors)
         return yoke_raise_at(file, line, "", &YOKE_NO_MEMORY, "an actor nursery");
     actors->actor = a;
     actors->asker = a->uid;
-    if (options)
-        actors->options = *options;
+    actors->options = *options;
     if (!actors->options.acknowledge_bound)
         actors->options.acknowledge_bound = ACKNOWLEDGE_BOUND;
     if (!actors->options.kill_bound)
@@ -47,18 +90,60 @@ yoke_error *yoke_actors_open_at(const char *file, int line, yoke_actors **out,
     list_init(&actors->children);
     list_init(&actors->waiters);
     list_init(&actors->start_waiters);
-    yoke_error *e = yoke_scope_open_at(file, line, &actors->scope, NULL);
+    yoke_error *e = add(a, actors);
+    if (!e)
+        e = yoke_scope_open_at(file, line, &actors->scope, NULL);
     if (e) {
-        memory_free(actors);
+        discard(actors);
         return e;
     }
     *out = actors;
     return NULL;
 }
 
+/* The first nursery of a program that has no runtime. */
+static yoke_error *open_with_root(const char *file, int line, yoke_actors **out,
+                                  const yoke_actors_options *options)
+{
+    struct root *root;
+    YOKE_TRY(root_open(&root, file, line, options->root));
+    yoke_error *e = open_in(actor_here(), file, line, out, options);
+    if (e)
+        return root_close(root, e);
+    (*out)->root = root;
+    return NULL;
+}
+
+yoke_error *yoke_actors_open_at(const char *file, int line, yoke_actors **out,
+                                const yoke_actors_options *options)
+{
+    static const yoke_actors_options defaults;
+    const yoke_actors_options *o = options ? options : &defaults;
+    struct actor *a = actor_here();
+    *out = NULL;
+    if (!task_here())
+        return actor_expect("yoke_actors_open", &a);
+    YOKE_TRY(check_nursery_options(o));
+    if (!a)
+        return open_with_root(file, line, out, o);
+    if (o->root)
+        return program_actor_begins(a);
+    return open_in(a, file, line, out, o);
+}
+
+bool yoke_actors_is_implicit_root(const yoke_actors *actors)
+{
+    return actors->root != NULL;
+}
+
 size_t yoke_actors_count(const yoke_actors *actors)
 {
     return actors->unreaped;
+}
+
+bool yoke_actors_cancel_called(const yoke_actors *actors)
+{
+    return actors->cancelled;
 }
 
 /* ---- cancel ---- */
@@ -79,10 +164,21 @@ static void cancel_all(yoke_actors *actors)
     end_all(actors, CHILD_CANCEL);
 }
 
-/* Parks till no child is left that is not reaped, and no start is under way. */
-static yoke_error *wait_empty(yoke_actors *actors)
+static bool is_empty(const yoke_actors *actors)
 {
-    while (actors->unreaped || actors->starting) {
+    return !actors->unreaped && !actors->starting;
+}
+
+/* Nor is a task in the middle of a cancel. */
+static bool is_left(const yoke_actors *actors)
+{
+    return is_empty(actors) && !actors->cancelling;
+}
+
+/* Parks till no child is left that is not reaped, and no start is under way. */
+static yoke_error *wait_till(bool (*is)(const yoke_actors *), yoke_actors *actors)
+{
+    while (!is(actors)) {
         if (task_has_news(task_here()))
             return task_news(task_here());
         YOKE_TRY(wait_in(&actors->waiters, NULL));
@@ -91,38 +187,44 @@ static yoke_error *wait_empty(yoke_actors *actors)
 }
 
 /* Undisturbed: the children are ending already, in bounded time. */
-static void wait_empty_shielded(yoke_actors *actors)
+static void wait_shielded_till(bool (*is)(const yoke_actors *), yoke_actors *actors)
 {
     yoke_scope shield;
     task_hold_interrupts(task_here());
     yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
     if (!e)
-        e = yoke_scope_close(&shield, wait_empty(actors));
+        e = yoke_scope_close(&shield, wait_till(is, actors));
     yoke_error_free(e);
     task_release_interrupts(task_here());
 }
 
 static void wake_if_empty(yoke_actors *actors)
 {
-    while (!actors->unreaped && !actors->starting && wake_first(&actors->waiters, NULL))
+    while (is_empty(actors) && wake_first(&actors->waiters, NULL))
         ;
+}
+
+/* The owner may close meanwhile, and waits then for this task to leave. */
+static void end_and_wait(yoke_actors *actors, enum child_event how)
+{
+    actors->cancelling++;
+    end_all(actors, how);
+    wait_shielded_till(is_empty, actors);
+    actors->cancelling--;
+    wake_if_empty(actors);
 }
 
 yoke_error *yoke_actors_cancel(yoke_actors *actors)
 {
-    if (!task_here())
-        return task_outside("yoke_actors_cancel");
-    cancel_all(actors);
-    wait_empty_shielded(actors);
+    YOKE_TRY(expect_open("yoke_actors_cancel", actors, &YOKE_CLOSED));
+    end_and_wait(actors, CHILD_CANCEL);
     return NULL;
 }
 
 yoke_error *yoke_actors_kill(yoke_actors *actors)
 {
-    if (!task_here())
-        return task_outside("yoke_actors_kill");
-    end_all(actors, CHILD_HARD);
-    wait_empty_shielded(actors);
+    YOKE_TRY(expect_open("yoke_actors_kill", actors, &YOKE_CLOSED));
+    end_and_wait(actors, CHILD_HARD);
     return NULL;
 }
 
@@ -144,26 +246,28 @@ void actors_fail(yoke_actors *actors, yoke_error *e)
     if (!actors->scope.cancel_called)
         scope_cancel_with(&actors->scope, error_make_cancelled("cancelled: %s", yoke_error_message(e)));
     keep_error(actors, e);
+    actors->failing = true;
     cancel_all(actors);
 }
 
-enum { NAMED_MOST = 16 }; /* a report of a thousand lines hides what matters */
-
-/* One line for the report: who had to end because of the failure, and how that went. */
+/* For the report: who had to end because of the failure, and how that went. */
 static void note_cancelled(yoke_actors *actors, const struct child *c)
 {
-    if (actors->cancelled_count++ >= NAMED_MOST)
+    if (buffer_size(&actors->cancelled_with) / sizeof(struct ended_with) >= REPORT_LINES) {
+        actors->left_out++;
         return;
-    char line[160];
+    }
+    struct ended_with with = {.uid = c->uid};
     bool graceful = WIFEXITED(c->status);
     int64_t ms = (yoke_now() - actors->cancelled_at) / 1000000;
-    snprintf(line, sizeof line, "cancelled with it: actor `%s` (%s, %lld ms)", c->uid.name,
+    snprintf(with.line, sizeof with.line, "cancelled with it: actor `%s` (%s, %lld ms)", c->uid.name,
              graceful                         ? "graceful"
              : WTERMSIG(c->status) == SIGTERM ? "SIGTERM"
              : WTERMSIG(c->status) == SIGKILL ? "SIGKILL"
                                               : "by a signal",
              (long long)ms);
-    buffer_append(&actors->cancelled_with, line, strlen(line) + 1);
+    if (!buffer_append(&actors->cancelled_with, &with, sizeof with))
+        actors->left_out++;
 }
 
 void actors_child_died(yoke_actors *actors, struct child *c)
@@ -171,7 +275,7 @@ void actors_child_died(yoke_actors *actors, struct child *c)
     main_task_note_death(c->main_task, c->death);
     if (c->death && !c->starting)
         actors_fail(actors, yoke_error_dup(c->death));
-    else if (actors->cancelled && actors->error_count && !c->starting && !main_task_failed(c->main_task))
+    else if (actors->failing && !c->starting && !main_task_failed(c->main_task))
         note_cancelled(actors, c);
 }
 
@@ -247,6 +351,8 @@ yoke_error *actors_check_options(const yoke_actor_options *o)
 {
     if (o->start_bound < 0)
         return yoke_raise(&YOKE_USAGE, "start_bound is negative");
+    if (o->log_filter)
+        YOKE_TRY(yoke_log_check(o->log_filter));
     const char **modules;
     YOKE_TRY(module_parse(o->modules, &modules));
     module_names_free(modules);
@@ -295,6 +401,7 @@ static yoke_error *start(yoke_actors *actors, const char *name, const yoke_actor
         return give_up(c, e);
     c->starting = false;
     registrar_enter_child(c);
+    actors->started++;
     *portal = &c->peer->portal;
     yoke_log(YOKE_RUNTIME, "actor `%s` (pid %d) has started", name, (int)c->pid);
     return NULL;
@@ -327,12 +434,17 @@ yoke_error *yoke_actors_start(yoke_actors *actors, const char *name, const yoke_
     static const yoke_actor_options defaults;
     const yoke_actor_options *o = options ? options : &defaults;
     *portal = NULL;
-    if (!task_here())
-        return task_outside("yoke_actors_start");
+    YOKE_TRY(expect_open("yoke_actors_start", actors, &YOKE_CLOSED));
     YOKE_TRY(uid_check_name(name));
     YOKE_TRY(actors_check_options(o));
+    if (!program_can_be_child() && !o->command)
+        return yoke_raise(
+            &YOKE_USAGE,
+            "actor `%s` can't start: this program's main() does not take a child's command line over: "
+            "YOKE_MAIN(app) does, and yoke_child_main at the beginning of a main() of one's own",
+            name);
     YOKE_TRY(yoke_checkpoint());
-    if (actors->cancelled || actors->closed)
+    if (actors->cancelled)
         return closed(name);
     actors->starting++;
     yoke_error *e = start_in_turn(actors, name, o, portal);
@@ -421,22 +533,46 @@ static yoke_error *without_consequences(yoke_actors *actors, yoke_error *e)
     return e;
 }
 
-static void add_report(yoke_actors *actors)
+static void tell_outcome(const yoke_actors *actors)
 {
-    const char *at = (const char *)buffer_begin(&actors->cancelled_with),
-               *end = at + buffer_size(&actors->cancelled_with);
-    for (; actors->error_count && at < end; at += strlen(at) + 1)
-        yoke_error_note(actors->errors[0], "%s", at);
-    if (actors->error_count && actors->cancelled_count > NAMED_MOST)
-        yoke_error_note(actors->errors[0], "cancelled with it: %zu more",
-                        actors->cancelled_count - NAMED_MOST);
+    if (actors->options.outcome)
+        *actors->options.outcome = (yoke_actors_outcome){
+            .cancel_called = actors->cancelled,
+            .cancelled_caught = yoke_scope_cancelled_caught(&actors->scope),
+            .started = actors->started,
+            .failed = actors->error_count,
+        };
+}
+
+/* Did `e` come out of that actor? */
+static bool is_source(const yoke_error *e, const yoke_uid *uid)
+{
+    bool found = yoke_uid_equal(yoke_error_source(e), uid);
+    for (size_t i = 0; i < yoke_error_count(e) && !found; i++)
+        found = yoke_uid_equal(yoke_error_source(yoke_error_member(e, i)), uid);
+    return found;
+}
+
+/* Says on what came first who was cancelled because of it. */
+static void add_report(yoke_actors *actors, yoke_error *body)
+{
+    yoke_error *first = actors->error_count ? actors->errors[0] : body;
+    const struct ended_with *with = (const struct ended_with *)buffer_begin(&actors->cancelled_with);
+    size_t count = buffer_size(&actors->cancelled_with) / sizeof *with;
+    if (!first || yoke_error_is_cancelled(first))
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (!is_source(first, &with[i].uid))
+            yoke_error_note(first, "%s", with[i].line);
+    if (actors->left_out)
+        yoke_error_note(first, "cancelled with it: %zu more", actors->left_out);
 }
 
 /* All that went wrong: one error as it is, several as a group in the order in which they came. */
 static yoke_error *total(yoke_actors *actors, yoke_error *body)
 {
     body = without_consequences(actors, body);
-    add_report(actors);
+    add_report(actors, body);
     if (actors->trouble)
         keep_error(actors, actors->trouble);
     yoke_error *children = actors->error_count == 1
@@ -448,22 +584,79 @@ static yoke_error *total(yoke_actors *actors, yoke_error *body)
     return yoke_error_is_cancelled(body) ? yoke_error_join(children, body) : yoke_error_join(body, children);
 }
 
+/* Why this task can't close it, or NULL. */
+static yoke_error *check_close(const yoke_actors *actors)
+{
+    YOKE_TRY(expect_open("yoke_actors_close", actors, &YOKE_USAGE));
+    if (actors->scope.owner == task_here())
+        return NULL;
+    return yoke_raise(&YOKE_USAGE, "yoke_actors_close: task `%s` has opened it at %s:%d, and closes it",
+                      actors->scope.owner->name, actors->scope.file, actors->scope.line);
+}
+
+/* The body is through: its tasks are done, its daemons may go on for ever. */
+static void say_who_is_awaited(const yoke_actors *actors)
+{
+    list_for_each(node, &actors->children) {
+        const struct child *c = container_of(node, struct child, in_nursery);
+        if (c->state != CHILD_REAPED && !c->main_task)
+            yoke_log(
+                YOKE_CANCEL,
+                "the close of the actor nursery opened at %s:%d waits for actor `%s`, which ends when it "
+                "is cancelled (yoke_actors_cancel)",
+                actors->scope.file, actors->scope.line, c->uid.name);
+    }
+}
+
+static yoke_error *wait_for_children(yoke_actors *actors)
+{
+    if (!actors->unreaped)
+        return yoke_checkpoint();
+    say_who_is_awaited(actors);
+    return wait_till(is_empty, actors);
+}
+
+/* What was cancelled from outside while the children ended does not hide the error, nor the error that. */
+static void note_meanwhile(yoke_error *e)
+{
+    if (!task_has_news(task_here()))
+        return;
+    yoke_error *news = task_news(task_here());
+    yoke_error_note(e, "while its children were ended: %s", yoke_error_message(news));
+    yoke_error_free(news);
+}
+
+static yoke_error *end_children(yoke_actors *actors, yoke_error *e)
+{
+    if (!e && !actors->cancelled)
+        e = wait_for_children(actors);
+    if (yoke_error_is_cancelled(e) && !actors->cancelled)
+        actors->asker = *context_asker(actors->actor);
+    actors->failing |= e && !yoke_error_is_cancelled(e);
+    if (e)
+        cancel_all(actors);
+    bool had_news = task_has_news(task_here());
+    wait_shielded_till(is_left, actors);
+    if (e && !had_news && !yoke_error_is_cancelled(e))
+        note_meanwhile(e);
+    return e;
+}
+
 yoke_error *yoke_actors_close(yoke_actors *actors, yoke_error *e)
 {
     if (!actors)
         return e;
-    if (!e && !actors->cancelled)
-        e = actors->unreaped ? wait_empty(actors) : yoke_checkpoint();
-    if (yoke_error_is_cancelled(e) && !actors->cancelled)
-        actors->asker = *context_asker(actors->actor);
-    if (e)
-        cancel_all(actors);
-    wait_empty_shielded(actors);
-    actors->closed = true;
+    yoke_error *refused = check_close(actors);
+    if (refused)
+        return yoke_error_join(e, refused);
+    e = end_children(actors, e);
     while (!list_empty(&actors->children))
         child_free(container_of(actors->children.next, struct child, in_nursery));
     /* First the scope: what it absorbs must not leave a group of one behind. */
-    e = total(actors, yoke_scope_close(&actors->scope, e));
-    memory_free(actors);
-    return e;
+    e = yoke_scope_close(&actors->scope, e);
+    tell_outcome(actors);
+    e = total(actors, e);
+    struct root *root = actors->root;
+    discard(actors);
+    return root ? root_close(root, e) : e;
 }

@@ -6,22 +6,28 @@
 
 struct yoke_actors {
     struct actor *actor;
+    struct table_node in_actor;
+    const yoke_actors *self; /* the key */
+    struct root *root;       /* that it has opened and will close, or NULL */
     yoke_scope scope;
     list children;
     yoke_actors_options options;
-    bool cancelled, closed;
+    bool cancelled;
     int64_t cancelled_at;
     yoke_uid asker;      /* in whose name the children are cancelled */
+    size_t started;      /* in all */
     size_t unreaped;     /* children */
     size_t starting;     /* tasks in the middle of a start, or waiting to begin it */
     size_t in_start;     /* those in the middle */
     list start_waiters;  /* the others */
+    size_t cancelling;   /* tasks that wait in yoke_actors_cancel */
     list waiters;        /* for both to be 0 */
     yoke_error **errors; /* of children, in the order in which they came */
     size_t error_count;
     yoke_error *trouble;          /* `errors` could not be grown */
-    struct buffer cancelled_with; /* lines: who was cancelled because another failed, NAMED_MOST of them */
-    size_t cancelled_count;       /* how many were */
+    bool failing;                 /* because of a child or of the body */
+    struct buffer cancelled_with; /* struct ended_with: who was cancelled because of that */
+    size_t left_out;              /* of them */
 };
 
 /* What can be known of a start's options before anything is started: YOKE_USAGE. */

@@ -128,12 +128,23 @@ static void act(struct child *c, enum child_action action)
     }
 }
 
+/* No bound passes while somebody below has the terminal or waits for it; when it is given back, a whole one
+ * is granted. */
+static bool is_granted(struct child *c)
+{
+    bool is_held = c->peer && c->peer->held, was_held = c->was_held;
+    c->was_held = is_held;
+    if (is_held)
+        c->deadline = yoke_now() + YOKE_MS(HELD_AGAIN_MS);
+    else if (was_held)
+        c->deadline = yoke_now() + c->nursery->options.acknowledge_bound;
+    return is_held || was_held;
+}
+
 static void step(struct child *c, enum child_event event)
 {
-    if (event == CHILD_TIMEOUT && c->peer && c->peer->held) {
-        c->deadline = yoke_now() + YOKE_MS(HELD_AGAIN_MS);
+    if (event == CHILD_TIMEOUT && is_granted(c))
         return;
-    }
     struct child_step s = child_step(c->state, event);
     c->state = s.next;
     act(c, s.action);

@@ -53,6 +53,7 @@ struct child {
     enum child_state state;
     unsigned pending; /* events that the supervisor has not yet taken: 1 << event */
     yoke_scope *wait; /* that it sleeps in; cancelled to wake it */
+    bool was_held;    /* for the terminal, when a bound last passed */
     bool starting;    /* its end is the starter's business */
     bool asked;       /* somebody of this actor asked it to end: that it ends is no failure */
     unsigned sent;    /* signals of ours: 1 << number */

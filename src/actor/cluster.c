@@ -120,17 +120,16 @@ static yoke_error *start_members(yoke_cluster *c, const yoke_cluster_options *o)
 
 /* ---- open and close ---- */
 
-static yoke_error *make(yoke_cluster **out, struct actor *a, const yoke_cluster_options *o)
+static yoke_error *make(yoke_cluster **out, yoke_actors *actors, const yoke_cluster_options *o)
 {
+    struct actor *a = actors->actor;
     int count;
     YOKE_TRY(decide_count(o, &count));
     YOKE_TRY(actors_check_options(&o->actor));
     yoke_cluster *c = *out = memory_calloc(1, sizeof *c + (size_t)count * sizeof c->members[0]);
     if (!c)
         return yoke_raise(&YOKE_NO_MEMORY, "a cluster of %d actors", count);
-    c->actor = a;
-    c->count = count;
-    c->kill = o->kill;
+    *c = (yoke_cluster){.actor = a, .actors = actors, .count = count, .kill = o->kill};
     yoke_error *e = name_members(c, o->names);
     if (e) {
         memory_free(c);
@@ -141,12 +140,11 @@ static yoke_error *make(yoke_cluster **out, struct actor *a, const yoke_cluster_
     return NULL;
 }
 
-static yoke_error *discard(yoke_cluster *c, yoke_error *e)
+static void discard(yoke_cluster *c)
 {
     if (--c->actor->clusters == 0)
         c->actor->cluster_workers = 0;
     memory_free(c);
-    return e;
 }
 
 yoke_error *yoke_cluster_open_at(const char *file, int line, yoke_cluster **out,
@@ -154,27 +152,30 @@ yoke_error *yoke_cluster_open_at(const char *file, int line, yoke_cluster **out,
 {
     static const yoke_cluster_options defaults;
     const yoke_cluster_options *o = options ? options : &defaults;
-    struct actor *a;
+    yoke_actors *actors;
     yoke_cluster *c = NULL;
     *out = NULL;
-    YOKE_TRY(actor_expect("yoke_cluster_open", &a));
-    YOKE_TRY(make(&c, a, o));
-    yoke_error *e = yoke_actors_open_at(file, line, &c->actors, &o->actors);
+    YOKE_TRY(yoke_actors_open_at(file, line, &actors, &o->actors));
+    yoke_error *e = make(&c, actors, o);
     if (e)
-        return discard(c, e);
+        return yoke_actors_close(actors, e);
     e = start_members(c, o);
-    if (e)
-        return discard(c, yoke_error_collapse(yoke_actors_close(c->actors, e)));
-    *out = c;
-    return NULL;
+    if (!e) {
+        *out = c;
+        return NULL;
+    }
+    discard(c);
+    return yoke_error_collapse(yoke_actors_close(actors, e));
 }
 
 yoke_error *yoke_cluster_close(yoke_cluster *c, yoke_error *e)
 {
     if (!c)
         return e;
-    e = yoke_error_join(e, c->kill ? yoke_actors_kill(c->actors) : yoke_actors_cancel(c->actors));
-    return discard(c, yoke_actors_close(c->actors, e));
+    yoke_actors *actors = c->actors;
+    e = yoke_error_join(e, c->kill ? yoke_actors_kill(actors) : yoke_actors_cancel(actors));
+    discard(c);
+    return yoke_actors_close(actors, e);
 }
 
 /* ---- views ---- */

@@ -5,6 +5,8 @@
 #include "actor/interrupt.h"
 #include "actor/orphan.h"
 #include "actor/peer.h"
+#include "actor/program.h"
+#include "actor/root.h"
 #include "actor/serve.h"
 #include "actor/server.h"
 #include "actor/spawn.h"
@@ -19,6 +21,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+enum { STATUS_USAGE = 2 };
 
 static const char *actor_name(void *arg)
 {
@@ -139,6 +143,7 @@ static int child_main(pid_t parent, char **argv, const struct actor_hooks *hooks
     struct child_run run = {.parent = parent};
     yoke_uid nobody = {"?", ""};
     actor_init(&run.actor, &nobody, hooks, argv);
+    yoke_error_free(program_actor_begins(&run.actor)); /* the first thing in its life */
     struct error_identity identity = {.actor = actor_name, .arg = &run.actor};
     error_identity_set(&identity);
     yoke_error *e = yoke_run(child_task, &run, &(yoke_run_options){.ignore_interrupt = true});
@@ -160,20 +165,6 @@ struct root_run {
     struct actor actor;
 };
 
-/* What peers had asked the root for, the registrar's answers most of all, ends with it. */
-static void end_serving(struct actor *a)
-{
-    yoke_scope shield;
-    if (list_empty(&a->peers))
-        return;
-    actor_cancel(a, NULL);
-    yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
-    if (!e)
-        e = yoke_scope_close(&shield, yoke_event_wait(&a->idle));
-    yoke_error_free(e);
-    serve_acknowledge_end(a);
-}
-
 /* In a scope that a peer's request to end cancels. */
 static yoke_error *run_app(struct root_run *run)
 {
@@ -184,7 +175,7 @@ static yoke_error *run_app(struct root_run *run)
     yoke_error *e = run->app(run->argc, run->argv);
     a->app_scope = NULL;
     e = yoke_scope_close(&scope, e);
-    end_serving(a);
+    root_end_serving(a);
     return e;
 }
 
@@ -308,6 +299,13 @@ static int root_main(int argc, char **argv, yoke_error *(*app)(int, char **), co
     uid_make(&uid, "root");
     actor_init(&run.actor, &uid, hooks, argv);
     run.actor.is_root = true;
+    yoke_error *refused = program_actor_begins(&run.actor);
+    if (refused) {
+        yoke_error_print(stderr, refused);
+        yoke_error_free(refused);
+        actor_free(&run.actor);
+        return STATUS_USAGE;
+    }
     run.actor.backend = backend_from_environment();
     run.actor.debug_mode = debug_from_environment();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -319,6 +317,7 @@ static int root_main(int argc, char **argv, yoke_error *(*app)(int, char **), co
     error_identity_set(&identity);
     yoke_error *e = yoke_run(root_task, &run, &(yoke_run_options){.ignore_interrupt = true});
     int status = report(&run.actor, e);
+    program_actor_ends(&run.actor);
     actor_free(&run.actor);
     error_identity_set(NULL);
     return status;
@@ -333,14 +332,23 @@ static pid_t role(const char *arg, const char *option)
     return arg && strncmp(arg, option, size) == 0 ? (pid_t)strtol(arg + size, NULL, 10) : 0;
 }
 
-int actor_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv),
-               const struct actor_hooks *hooks)
+bool actor_child_main(int argc, char **argv, const struct actor_hooks *hooks, int *status)
 {
     const char *last = argc >= 2 ? argv[argc - 1] : NULL; /* after those of yoke_actor_options.command */
     pid_t parent = role(last, SPAWN_CHILD_OPTION);
+    program_take(argv, hooks);
     if (!parent && argc == 2 && (parent = role(last, SPAWN_ZYGOTE_OPTION)))
         zygote_serve(parent, argv);
     if (parent)
-        return child_main(parent, argv, hooks);
-    return root_main(argc, argv, app, hooks);
+        *status = child_main(parent, argv, hooks);
+    return parent != 0;
+}
+
+int actor_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv),
+               const struct actor_hooks *hooks)
+{
+    int status;
+    if (!actor_child_main(argc, argv, hooks, &status))
+        status = root_main(argc, argv, app, hooks);
+    return status;
 }

@@ -9,4 +9,8 @@
 int actor_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv),
                const struct actor_hooks *hooks);
 
+/* What yoke_child_main does: as actor_main in a child or a zygote; false, and nothing done, in another
+ * process. */
+bool actor_child_main(int argc, char **argv, const struct actor_hooks *hooks, int *status);
+
 #endif

@@ -23,6 +23,10 @@ bool yoke_portal_is_connected(const yoke_portal *portal)
     return !portal->peer->lost && !c->broken && !c->mute;
 }
 
+YOKE_ERROR_KIND(YOKE_ACTOR_TOO_SLOW, "yoke.ActorTooSlow", NULL);
+
+#define ACKNOWLEDGE_BOUND YOKE_MS(500)
+
 /* Waits for the answer to the request, undisturbed, within the bound. */
 static bool acknowledged_within(struct yoke_context *request, int64_t bound)
 {
@@ -56,7 +60,7 @@ yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t bound, bool *a
     struct yoke_context *request;
     YOKE_TRY(context_new(&request, peer, "self:cancel", DIALOG_IS_CALL));
     yoke_error *e = context_send_actor_cancel(request, &a->uid);
-    bool answered = !e && acknowledged_within(request, bound ? bound : YOKE_MS(500));
+    bool answered = !e && acknowledged_within(request, bound ? bound : ACKNOWLEDGE_BOUND);
     if (acknowledged)
         *acknowledged = answered;
     context_free(request);
@@ -64,4 +68,17 @@ yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t bound, bool *a
         return e;
     yoke_error_free(e);
     return NULL;
+}
+
+yoke_error *yoke_portal_must_cancel_actor(yoke_portal *portal, int64_t bound)
+{
+    bool acknowledged, was_there = portal && yoke_portal_is_connected(portal);
+    YOKE_TRY(yoke_portal_cancel_actor(portal, bound, &acknowledged));
+    /* One that is gone has nothing to acknowledge. */
+    if (acknowledged || !was_there || !yoke_portal_is_connected(portal))
+        return NULL;
+    const struct channel *c = portal->peer->channel;
+    return yoke_raise(&YOKE_ACTOR_TOO_SLOW,
+                      "actor `%s` (pid %lld) did not acknowledge a cancel within %lld ms", c->peer.name,
+                      (long long)c->peer_pid, (long long)((bound ? bound : ACKNOWLEDGE_BOUND) / 1000000));
 }

@@ -4,6 +4,7 @@
 #include "actor/module.h"
 #include "actor/module_file.h"
 #include "actor/peer.h"
+#include "actor/program.h"
 #include "actor/zygote.h"
 #include "base/memory.h"
 #include "msg/uid.h"
@@ -24,8 +25,11 @@ yoke_error *actor_expect(const char *call, struct actor **actor)
         return NULL;
     if (*actor)
         return task_outside(call);
-    return yoke_raise(&YOKE_NO_RUNTIME, "%s: this process is no actor: let YOKE_MAIN(app) define its main()",
-                      call);
+    const char *last = program_last_actor();
+    return yoke_raise(&YOKE_NO_RUNTIME,
+                      "%s: no actor runs here%s%s%s: YOKE_MAIN(app), which defines the program's main(), or "
+                      "yoke_actors_open in a task opens a runtime",
+                      call, last[0] ? ", actor `" : "", last, last[0] ? "` has ended" : "");
 }
 
 const yoke_uid *yoke_current_actor(void)
@@ -48,6 +52,8 @@ void actor_init(struct actor *a, const yoke_uid *uid, const struct actor_hooks *
     list_init(&a->tty_waiters);
     list_init(&a->server_waiters);
     registry_init(&a->registry);
+    table_init(&a->nurseries);
+    yoke_event_init(&a->all_closed);
     yoke_event_init(&a->idle);
     yoke_event_init(&a->cancelled);
     /* 24 hex digits of randomness and 12 of a counter: unique among all actors, and made without a system
@@ -62,6 +68,7 @@ void actor_free(struct actor *a)
     module_names_free(a->modules);
     module_names_free(a->module_files);
     module_files_close();
+    table_free(&a->nurseries);
     zygote_close(a->zygote);
     registry_free(&a->registry);
 }
@@ -106,6 +113,14 @@ void actor_cancel(struct actor *a, const yoke_uid *canceller)
     if (!a->serving)
         yoke_event_set(&a->idle);
     yoke_event_set(&a->cancelled);
+}
+
+yoke_error *yoke_actor_cancel_self(void)
+{
+    struct actor *a;
+    YOKE_TRY(actor_expect("yoke_actor_cancel_self", &a));
+    actor_cancel(a, NULL);
+    return NULL;
 }
 
 void actor_serves(struct actor *a)

@@ -8,6 +8,7 @@
 #include "actor/hooks.h"
 #include "actor/registrar.h"
 #include "base/list.h"
+#include "base/table.h"
 #include "ipc/address.h"
 #include "ipc/directory.h"
 #include "task/task.h"
@@ -38,8 +39,11 @@ struct actor {
     struct peer *parent;       /* NULL in the root */
     list peers;                /* struct peer, by in_actor */
     list children;             /* struct child, by in_actor */
-    struct zygote *zygote;     /* for the fork backend; NULL till it is needed */
-    bool lost_status;          /* it was told that the program's own code reaps actors */
+    struct table nurseries;    /* open ones, by their address: a handle that was closed is not touched */
+    bool closing;          /* an implicit root that ends: opens no nursery any more, and waits for this: */
+    yoke_event all_closed; /* none is open */
+    struct zygote *zygote; /* for the fork backend; NULL till it is needed */
+    bool lost_status;      /* it was told that the program's own code reaps actors */
 
     struct server *server; /* NULL: it does not listen */
     bool server_opening;

@@ -369,7 +369,7 @@ static void serve_cancelled_by(struct peer *peer, const struct msg *m)
 void serve_tell_canceller(struct actor *a)
 {
     struct peer *parent = a->parent;
-    if (parent->lost || !parent->channel->peer_is_yoke || yoke_uid_equal(&a->canceller, &a->uid) ||
+    if (parent->lost || !parent->channel->peer_is_yoke ||
         yoke_uid_equal(&a->canceller, &parent->channel->peer))
         return;
     struct buffer kwargs = BUFFER_EMPTY;

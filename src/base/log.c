@@ -169,6 +169,12 @@ static void enforce(const struct filter *f)
     write_filter_text(f);
 }
 
+yoke_error *yoke_log_check(const char *filter)
+{
+    struct filter f = {{0}};
+    return filter ? parse(&f, filter) : yoke_raise(&YOKE_USAGE, "log filter: none");
+}
+
 yoke_error *yoke_log_set(const char *filter)
 {
     struct filter f = {{0}};

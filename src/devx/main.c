@@ -16,6 +16,11 @@ static const struct actor_hooks hooks = {
     .child_crashed = crash_describe,
 };
 
+bool yoke_child_main(int argc, char **argv, int *status)
+{
+    return actor_child_main(argc, argv, &hooks, status);
+}
+
 int yoke_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv))
 {
     return actor_main(argc, argv, app, &hooks);
