@@ -5,7 +5,7 @@
 
 static struct {
     bool taken;
-    char **argv;
+    char *argv[2]; /* the first word of its command line, which is the process' for all its life */
     const struct actor_hooks *hooks;
     const struct actor *actor; /* atomic: threads may each have a run */
     char last[sizeof(yoke_uid)];
@@ -14,7 +14,7 @@ static struct {
 void program_take(char **argv, const struct actor_hooks *hooks)
 {
     program.taken = true;
-    program.argv = argv;
+    program.argv[0] = argv[0];
     program.hooks = hooks;
 }
 

@@ -10,7 +10,7 @@
 /* main() has handed its command line over: its executable, started again, can be a child. */
 void program_take(char **argv, const struct actor_hooks *hooks);
 bool program_can_be_child(void);
-/* NULL before that. */
+/* The first word of its command line, and a NULL; nothing before that. */
 char **program_argv(void);
 const struct actor_hooks *program_hooks(void);
 
