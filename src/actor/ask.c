@@ -6,12 +6,22 @@
 /* By enum yoke_endpoint_type: what opens such an endpoint. */
 static const struct {
     enum dialog_kind kind;
-    const char *say;
+    const char *word, *opened_by;
 } types[] = {
-    [YOKE_ENDPOINT_CALL] = {DIALOG_IS_CALL, "a call: yoke_call is for those"},
-    [YOKE_ENDPOINT_CONTEXT] = {DIALOG_IS_CONTEXT, "a context: yoke_context_open is for those"},
-    [YOKE_ENDPOINT_STREAM] = {DIALOG_IS_ONE_WAY, "a one-way stream: yoke_portal_stream_open is for those"},
+    [YOKE_ENDPOINT_CALL] = {DIALOG_IS_CALL, "call", "yoke_call"},
+    [YOKE_ENDPOINT_CONTEXT] = {DIALOG_IS_CONTEXT, "context", "yoke_context_open"},
+    [YOKE_ENDPOINT_STREAM] = {DIALOG_IS_ONE_WAY, "one-way stream", "yoke_portal_stream_open"},
 };
+
+static yoke_error *wrong_kind(const struct ask *ask)
+{
+    size_t asked = 0;
+    while (types[asked].kind != ask->kind)
+        asked++;
+    return yoke_raise_at(ask->file, ask->line, "", &YOKE_USAGE, "`%s` is a %s and no %s: %s is for those",
+                         ask->name, types[ask->endpoint->type].word, types[asked].word,
+                         types[ask->endpoint->type].opened_by);
+}
 
 yoke_error *ask_note(const struct ask *ask, yoke_error *e)
 {
@@ -44,8 +54,7 @@ yoke_error *ask_open(struct ask *ask, struct yoke_context **ctx)
     if (e)
         return ask_note(ask, e);
     if (types[ask->endpoint->type].kind != ask->kind)
-        return yoke_raise_at(ask->file, ask->line, "", &YOKE_USAGE, "`%s` is %s", ask->name,
-                             types[ask->endpoint->type].say);
+        return wrong_kind(ask);
     ask->kwargs = BUFFER_EMPTY;
     e = open_dialog(ask, ctx);
     if (e)
