@@ -417,7 +417,7 @@ static yoke_error *start_in_turn(yoke_actors *actors, const char *name, const yo
             return task_news(task_here());
         YOKE_TRY(wait_in(&actors->start_waiters, NULL));
     }
-    if (actors->cancelled || actors->closed) {
+    if (actors->cancelled) {
         wake_first(&actors->start_waiters, NULL);
         return closed(name);
     }
