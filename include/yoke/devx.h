@@ -24,12 +24,13 @@ extern "C" {
     {                                                                                                        \
         return yoke_main(argc, argv, app);                                                                   \
     }
-/* What YOKE_MAIN's main() does; returns the exit status. */
 /*
  * For a main() of one's own, which opens its runtime by yoke_actors_open: called at its very beginning. True:
  * this process was an actor's child, has run as one, and is to end with `*status`.
  */
 bool yoke_child_main(int argc, char **argv, int *status);
+/* What YOKE_MAIN's main() does; returns the exit status. 2, and a line on stderr: this process is an actor
+ * already. */
 int yoke_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv));
 extern const yoke_error_kind YOKE_DEBUGGER_QUIT; /* the person at the prompt said `quit` */
 
