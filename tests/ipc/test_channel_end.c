@@ -356,6 +356,80 @@ static void test_ipc_14_not_a_message(void **state)
     run_pair(not_a_message);
 }
 
+/* ---- few calls of the system ---- */
+
+static unsigned writes;
+
+static ssize_t count_writes(int fd, const void *bytes, size_t count)
+{
+    writes++;
+    return transport_uds.write(fd, bytes, count);
+}
+
+static void empty_raw(const struct ends *x)
+{
+    static char some[1 << 16];
+    while (recv(x->raw, some, sizeof some, MSG_DONTWAIT) > 0)
+        ;
+}
+
+static yoke_error *few_writes(struct ends *x)
+{
+    writes = 0;
+    YOKE_TRY(post_number(x->a, 0, 10));
+    CHECK(writes == 1 && !x->a->flushing); /* a lone one leaves at once */
+    for (uint32_t i = 0; !x->a->flushing; i++) {
+        YOKE_TRY(post_number(x->a, i, 30000));
+        YOKE_TRY(yoke_cancel_shielded_checkpoint());
+    }
+    settle();
+    writes = 0;
+    for (uint32_t i = 0; i < 100; i++)
+        YOKE_TRY(post_number(x->a, i, 10));
+    settle();
+    CHECK(writes == 0 && buffer_size(&x->a->out) > 100 * 10);
+    empty_raw(x);
+    settle();
+    CHECK(writes >= 1 && writes <= 3 && buffer_size(&x->a->out) == 0);
+    return NULL;
+}
+
+/* IPC-07 */
+static void test_ipc_07_several_frames_leave_in_one_write(void **state)
+{
+    struct transport counting = transport_uds;
+    counting.write = count_writes;
+    struct ends x = {.body = few_writes, .transport = &counting};
+    assert_success(yoke_run(with_raw, &x, NULL));
+}
+
+/* ---- a half that is closed ---- */
+
+static yoke_error *half_closed(struct ends *x)
+{
+    struct msg m;
+    char byte;
+    struct buffer b = BUFFER_EMPTY;
+    yoke_error *e = frame_number(&b, 7, 7);
+    bool written = !e && write_raw(x, buffer_begin(&b), buffer_size(&b));
+    buffer_free(&b);
+    YOKE_TRY(e);
+    CHECK(written && shutdown(x->raw, SHUT_WR) == 0);
+    YOKE_TRY(expect_number(x->a, 7, 7));
+    CHECK(was(channel_receive(x->a, &m), &YOKE_TRANSPORT_ENDED, "the peer closed it"));
+    CHECK(was(post_number(x->a, 1, 1), &YOKE_TRANSPORT_ENDED, NULL)); /* it reads on, and is told nothing */
+    CHECK(was(send_number(x->a, 1, 1), &YOKE_TRANSPORT_ENDED, NULL));
+    settle();
+    CHECK(recv(x->raw, &byte, 1, MSG_DONTWAIT) <= 0 && x->a->bytes_out == 0);
+    return NULL;
+}
+
+/* IPC-23 */
+static void test_ipc_23_half_closed_sockets(void **state)
+{
+    run_raw(half_closed);
+}
+
 /* ---- close ---- */
 
 struct attempt {
@@ -434,4 +508,5 @@ static void test_ipc_15_close_is_idempotent_and_bounded(void **state)
 
 HARNESS_MAIN(TEST(test_ipc_01_frames_of_all_sizes), TEST(test_ipc_06_sends_of_many_tasks),
              TEST(test_ipc_05_kinds_of_the_end), TEST(test_ipc_13_what_counts_as_closed_by_the_peer),
-             TEST(test_ipc_14_not_a_message), TEST(test_ipc_15_close_is_idempotent_and_bounded))
+             TEST(test_ipc_14_not_a_message), TEST(test_ipc_07_several_frames_leave_in_one_write),
+             TEST(test_ipc_23_half_closed_sockets), TEST(test_ipc_15_close_is_idempotent_and_bounded))
