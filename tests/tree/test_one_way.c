@@ -228,16 +228,22 @@ static yoke_error *receive_and_handle(struct scene *s)
         EXPECT_REMOTE(yoke_recv(s->stream, &item), &APP_K, "broke at 5");
     return NULL; /* it was dealt with: the close does not tell it again */
 }
+static yoke_error *wait_till_all_has_come(struct scene *s)
+{
+    while (container_of(s->stream, struct yoke_context, stream)->state != DIALOG_DONE)
+        YOKE_TRY(yoke_sleep(YOKE_MS(1)));
+    return NULL;
+}
 static yoke_error *receive_and_pass_on(struct scene *s)
 {
     uint32_t item;
-    YOKE_TRY(yoke_sleep(YOKE_MS(50))); /* all has come, the error too: the values are received first */
+    YOKE_TRY(wait_till_all_has_come(s)); /* the error too: the values are received first */
     YOKE_TRY(receive_run(s, 5));
     return yoke_recv(s->stream, &item);
 }
 static yoke_error *receive_two(struct scene *s)
 {
-    YOKE_TRY(yoke_sleep(YOKE_MS(100)));
+    YOKE_TRY(wait_till_all_has_come(s));
     return receive_run(s, 2);
 }
 static yoke_error *fail_in_the_middle(struct scene *s)
