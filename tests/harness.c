@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -250,11 +251,16 @@ static void mappings_clear(struct mappings *m)
     *m = (struct mappings){NULL, 0};
 }
 
+static bool on_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded && strstr(preloaded, "vgpreload");
+}
+
 /* Sanitizers and valgrind map as they please. */
 static bool mappings_are_ours(void)
 {
-    const char *preloaded = getenv("LD_PRELOAD");
-    return !SANITIZED && !(preloaded && strstr(preloaded, "vgpreload"));
+    return !SANITIZED && !on_valgrind();
 }
 
 /* ---- socket files ---- */
@@ -378,4 +384,20 @@ void expect_error(const char *file, int line, yoke_error *e, const yoke_error_ki
     print_error("# expected an error of kind %s%s%s\n", kind->name, text ? " that says: " : "",
                 text ? text : "");
     _fail(file, line);
+}
+
+/* As stack.c finds it: MADV_GUARD_INSTALL, of Linux 6.13. */
+static bool guards_are_light(void)
+{
+    void *probe = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool light = probe != MAP_FAILED && madvise(probe, 4096, 102) == 0 && !getenv("YOKE_MPROTECT_GUARDS");
+    if (probe != MAP_FAILED)
+        munmap(probe, 8192);
+    return light;
+}
+
+long harness_tasks(long wanted)
+{
+    long most = SANITIZED || on_valgrind() ? 1000 : guards_are_light() ? wanted : 20000;
+    return wanted < most ? wanted : most;
 }

@@ -20,6 +20,12 @@
 int harness_before(void **state);
 int harness_after(void **state);
 
+/*
+ * `wanted` tasks at once, or as many as there can be here: a guard that is made by mprotect(2) splits a
+ * mapping, of which a process has 65,530; valgrind and the sanitizers' builds take long for each.
+ */
+long harness_tasks(long wanted);
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, harness_before, harness_after)
 
 #define HARNESS_MAIN(...)                                                                                    \

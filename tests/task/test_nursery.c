@@ -619,16 +619,7 @@ static yoke_error *many_children(void *arg)
 
 static void test_nurs_22_a_hundred_thousand_children(void **state)
 {
-    int count = 100000;
-#if defined(__SANITIZE_THREAD__)
-    count = 1000; /* a fiber each */
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-    count = 1000;
-#endif
-#endif
-    if (RUNNING_ON_VALGRIND)
-        count = 1000;
+    int count = (int)harness_tasks(100000);
     yoke_run_options small = {.stack_bytes = 16 << 10};
     assert_success(yoke_run(many_children, &count, &small));
 }

@@ -830,14 +830,7 @@ static yoke_error *wide_tree(void *arg)
 
 static void test_scope_24_cancelling_wide_trees(void **state)
 {
-    int count = RUNNING_ON_VALGRIND ? 1000 : 100000;
-#if defined(__SANITIZE_THREAD__)
-    count = 1000; /* a fiber each */
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-    count = 1000;
-#endif
-#endif
+    int count = (int)harness_tasks(100000);
     yoke_run_options small = {.stack_bytes = 16 << 10};
     assert_success(yoke_run(wide_tree, &count, &small));
 }

@@ -400,12 +400,7 @@ static yoke_error *many_at_once(void *arg)
 static void test_task_17_one_million(void **state)
 {
     const char *asked = getenv("YOKE_MANY_TASKS");
-    long count = asked ? atol(asked) : 100000;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
-    count = asked ? count : 5000;
-#endif
-    if (RUNNING_ON_VALGRIND && !asked)
-        count = 1000;
+    long count = asked ? atol(asked) : harness_tasks(100000);
     parked_tasks = woken_tasks = 0;
     assert_success(yoke_run(many_at_once, &count, NULL));
     assert_int_equal(woken_tasks, count);
