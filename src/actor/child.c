@@ -92,6 +92,7 @@ static void terminate(struct child *c)
 {
     yoke_log(YOKE_CANCEL, "actor `%s` (pid %d) has not ended within %lld ms: SIGTERM", c->uid.name,
              (int)c->pid, (long long)((yoke_now() - c->asked_at) / 1000000));
+    c->term_came_late = c->peer && yoke_event_is_set(&c->peer->drained);
     send_signal(c, SIGTERM);
     int64_t least = yoke_now() + YOKE_MS(LEAST_TERM_MS), bound = c->asked_at + c->nursery->options.kill_bound;
     c->deadline = bound > least ? bound : least;
@@ -222,7 +223,7 @@ static void read_report(struct child *c, yoke_error *death)
 static bool is_echo(const struct child *c)
 {
     return WIFEXITED(c->status) && WEXITSTATUS(c->status) == DEATH_OF_SIGNAL + SIGTERM &&
-           (c->sent || c->actor->ended_by);
+           ((c->sent && !c->term_came_late) || c->actor->ended_by);
 }
 
 static bool ended_as_asked(const struct child *c)

@@ -51,12 +51,13 @@ struct child {
     int crash_fd; /* what it writes when it crashes; -1: read already */
     struct peer *peer;
     enum child_state state;
-    unsigned pending; /* events that the supervisor has not yet taken: 1 << event */
-    yoke_scope *wait; /* that it sleeps in; cancelled to wake it */
-    bool was_held;    /* for the terminal, when a bound last passed */
-    bool starting;    /* its end is the starter's business */
-    bool asked;       /* somebody of this actor asked it to end: that it ends is no failure */
-    unsigned sent;    /* signals of ours: 1 << number */
+    unsigned pending;    /* events that the supervisor has not yet taken: 1 << event */
+    yoke_scope *wait;    /* that it sleeps in; cancelled to wake it */
+    bool was_held;       /* for the terminal, when a bound last passed */
+    bool starting;       /* its end is the starter's business */
+    bool asked;          /* somebody of this actor asked it to end: that it ends is no failure */
+    unsigned sent;       /* signals of ours: 1 << number */
+    bool term_came_late; /* it had closed its channel before our SIGTERM */
     int64_t asked_at, deadline;
     struct yoke_context *request; /* the dialog of the cancel request */
     struct main_task *main_task;  /* of an actor that was started for one call; NULL: of a daemon */
