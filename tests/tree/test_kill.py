@@ -218,7 +218,8 @@ def seeded(tree, run):
     return None
 
 
-def seeded_run(run):
+# In the seeded runs; what is left is looked for in main() too.
+def test_reap_13_random_kills(run):
     backend, phase, role, share, delay, shape = plan(run)
     run_ms = 20 if phase == "teardown" else SHORT_RUN_MS if role == "zygote" else LONG_RUN_MS
     wrong = checked(lambda tree: seeded(tree, run), backend, run_ms, shape=shape)
@@ -360,7 +361,7 @@ def main():
             tap(number, not wrong, name, wrong)
             failures += bool(wrong)
     with fork.Pool(AT_ONCE, processes.become_subreaper) as pool:
-        wrongs = [wrong for _, wrong in pool.imap(seeded_run, runs, chunksize=1) if wrong]
+        wrongs = [wrong for _, wrong in pool.imap(test_reap_13_random_kills, runs, chunksize=1) if wrong]
     tap(len(scenes) + 1, not wrongs, f"{len(runs)} kills of seed {SEED}", "\n".join(wrongs[:5]))
     print(f"# {len(wrongs)} of {len(runs)} failed; {time.monotonic() - begin:.0f} s in all", flush=True)
     left = sorted(set(shared_memory()) - set(before))

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -98,6 +99,10 @@ static yoke_error *flow(yoke_context *ctx, const yoke_type_none *args, yoke_type
     }
     return yoke_stream_close(stream, e);
 }
+static yoke_error *trickle(yoke_stream *stream, const yoke_type_none *args)
+{
+    return yoke_send(stream, &(sum){0});
+}
 
 /* A nursery in a child: what it returns is told to the child's caller. */
 static yoke_error *in_the_middle(const plan *args, report *result)
@@ -133,7 +138,7 @@ YOKE_MODULE(ends, YOKE_CALL(add, pair, sum), YOKE_CALL(who_am_i, none, word), YO
             YOKE_CALL(fail_at, nap, none), YOKE_CALL(end_soon, ending, none),
             YOKE_CALL(stop_for_debugger, none, none), YOKE_CALL(wait_and_tell, word, none),
             YOKE_CALL(in_the_middle, plan, report), YOKE_CONTEXT(link_up, none, none, none),
-            YOKE_CONTEXT_STREAM(flow, none, none, none, none, sum));
+            YOKE_CONTEXT_STREAM(flow, none, none, none, none, sum), YOKE_STREAM(trickle, none, sum));
 
 /* ---- helpers ---- */
 
@@ -299,18 +304,31 @@ static void test_portal_10_one_main_task(void **state)
     assert_success(tree_with_actors(two_main_tasks, NULL));
 }
 
+/* Grows with each child that has been waited for. */
+static long ended_children_faults(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_CHILDREN, &usage);
+    return usage.ru_minflt;
+}
+
 static yoke_error *what_is_no_main_task(struct scene *s)
 {
     yoke_actors *a = s->actors;
+    long faults = ended_children_faults();
     EXPECT(yoke_actors_run(a, "x", "ends:link_up", NULL, NULL), &YOKE_USAGE, "is no call");
+    EXPECT(yoke_actors_run(a, "x", "ends:trickle", NULL, NULL), &YOKE_USAGE, "is no call");
     EXPECT(yoke_actors_run(a, "x", "ends:no_such", NULL, NULL), &YOKE_USAGE, "no endpoint `no_such`");
     EXPECT(yoke_actors_run(a, "x", "no_such:add", NULL, NULL), &YOKE_USAGE, "no module `no_such`");
     EXPECT(yoke_actors_run(a, "x", "add", NULL, NULL), &YOKE_USAGE, "module:function");
     EXPECT(yoke_actors_run(a, "a/b", "ends:nothing", NULL, NULL), &YOKE_USAGE, NULL);
     CHECK(yoke_actors_count(a) == 0);
+    EXPECT(yoke_actors_run(a, "x", "ends:wait_and_tell", &(word){"\xff"}, NULL), &YOKE_MSG_TYPE, "args.s");
+    CHECK(yoke_actors_count(a) == 0);
+    CHECK(ended_children_faults() == faults);
     return NULL;
 }
-static void test_what_is_no_main_task(void **state)
+static void test_spawn_36_what_is_no_main_task(void **state)
 {
     assert_success(tree_with_actors(what_is_no_main_task, NULL));
 }
@@ -1132,7 +1150,7 @@ static void test_portal_07_strict_bound(void **state)
 TREE_MAIN(TEST(test_rpc_21_value_arrives_and_the_actor_is_reaped), TEST(test_spawn_07_an_actor_for_one_call),
           TEST(test_result_as_often_as_asked), TEST(test_sup_03_error_of_a_main_task_comes_out_once),
           TEST(test_portal_09_result_of_a_daemon), TEST(test_portal_10_one_main_task),
-          TEST(test_what_is_no_main_task), TEST(test_main_task_that_is_cancelled_is_no_failure),
+          TEST(test_spawn_36_what_is_no_main_task), TEST(test_main_task_that_is_cancelled_is_no_failure),
           TEST(test_actor_that_dies_in_its_main_task), TEST(test_close_waits_for_tasks_and_daemons),
           TEST(test_sup_16_table_of_one_cancels_all), TEST(test_one_of_three_fails_beside_a_daemon),
           TEST(test_sup_12_the_text_shows_the_tree), TEST(test_nursery_in_a_child),
