@@ -102,7 +102,7 @@ static int open_fds(void)
         count += fcntl(fd, F_GETFD) >= 0;
     return count;
 }
-/* ROOT-01, ROOT-10 */
+/* ROOT-10 */
 static void test_open_and_close_ten_times(void **state)
 {
     int before = open_fds();

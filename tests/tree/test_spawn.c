@@ -223,6 +223,11 @@ static yoke_error *check_identity(struct scene *s, const identity *there)
     CHECK(there->number == 1); /* SPAWN-02: not what this process has made of it */
     return NULL;
 }
+static yoke_error *is_same_actor(const yoke_portal *a, const yoke_portal *b)
+{
+    CHECK(yoke_uid_equal(yoke_portal_peer(a), yoke_portal_peer(b)));
+    return NULL;
+}
 static yoke_error *ask_identity(struct scene *s)
 {
     identity there;
@@ -237,8 +242,12 @@ static yoke_error *ask_identity(struct scene *s)
     CHECK(yoke_portal_is_connected(s->portal));
     YOKE_TRY(yoke_call(s->portal, "ends:is_root", NULL, &root));
     CHECK(!root);
-    return NULL;
+    CHECK(yoke_actors_count(s->actors) == 1);
+    yoke_portal *found;
+    YOKE_TRY(yoke_wait_for("worker", &found));
+    return yoke_portal_close(found, is_same_actor(found, s->portal));
 }
+/* SPAWN-02, SPAWN-06 */
 static void test_spawn_01_02_06_own_child_with_its_own_state(void **state)
 {
     assert_success(tree_with_child("ends", ask_identity, NULL));
