@@ -101,7 +101,8 @@ static void finish(struct yoke_context *ctx, yoke_error *e, const void *result)
     }
     if (!e && ctx->remote)
         e = context_remote_error(ctx);
-    if (ctx->kind == DIALOG_IS_CONTEXT)
+    /* An error ends the stream as well, and says why. */
+    if (ctx->kind == DIALOG_IS_CONTEXT && !e)
         stream_say_stop(ctx);
     if (!e && !was_cancelled)
         e = post_result(ctx, result);

@@ -490,6 +490,7 @@ static bool serve_one(int socket, char **argv, pid_t parent)
 
 void zygote_serve(pid_t parent, char **argv)
 {
+    orphan_tag_self(); /* so that a clone which ends before it has met its parent can be told too */
     prctl(PR_SET_NAME, "yoke-zygote");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)

@@ -77,7 +77,10 @@ static yoke_error *pour(yoke_context *ctx, const flood *args, word *result)
     YOKE_TRY(yoke_stream_open(ctx, &stream, NULL));
     yoke_error *e = send_notes(stream, args->count);
     if (!e && !args->count)
-        e = take_notes(stream, 1); /* fails when it is told */
+        e = take_notes(stream,
+                       1); /* fails when it is told: with its stream open, whose end is no news then */
+    if (!e && !args->count && args->fails)
+        return yoke_raise(&APP_K, "told to");
     YOKE_TRY(yoke_stream_close(stream, e));
     if (args->fails)
         return yoke_raise(&APP_K, "behind a full queue");
