@@ -130,10 +130,14 @@ static int start_thread(void)
     return error;
 }
 
-/* pthread_exit(3) in a task: no task runs any more, and this process would answer nobody and never end. */
+/*
+ * pthread_exit(3) in a task: no task runs any more, and this process would answer nobody and never end. The
+ * frames of the run are gone, and with them what the log would ask for its names.
+ */
 static void tasks_have_ended(void *unused)
 {
-    yoke_log(YOKE_CRITICAL, "a task has called pthread_exit: this actor ends");
+    error_identity_set(NULL);
+    yoke_log(YOKE_CRITICAL, "a task has called pthread_exit: actor `%s` ends", guard.self.name);
     _exit(EXIT_FAILURE);
 }
 
