@@ -21,8 +21,7 @@
 
 YOKE_ERROR_KIND(YOKE_SPAWN_FAILED, "yoke.SpawnFailed", NULL);
 
-#define ACKNOWLEDGE_BOUND YOKE_MS(500)
-#define KILL_BOUND        YOKE_MS(1600)
+#define KILL_BOUND YOKE_MS(1600)
 
 enum { REPORT_LINES = 16 }; /* one of a thousand hides what matters */
 
@@ -190,12 +189,10 @@ static yoke_error *wait_till(bool (*is)(const yoke_actors *), yoke_actors *actor
 static void wait_shielded_till(bool (*is)(const yoke_actors *), yoke_actors *actors)
 {
     yoke_scope shield;
-    task_hold_interrupts(task_here());
-    yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
+    yoke_error *e = task_shield_open(&shield, (yoke_scope_options){0});
     if (!e)
-        e = yoke_scope_close(&shield, wait_till(is, actors));
+        e = task_shield_close(&shield, wait_till(is, actors));
     yoke_error_free(e);
-    task_release_interrupts(task_here());
 }
 
 static void wake_if_empty(yoke_actors *actors)
@@ -288,37 +285,43 @@ void actors_child_reaped(yoke_actors *actors, struct child *c)
 
 /* ---- start ---- */
 
-static yoke_error *connect_child(yoke_actors *actors, struct child *c, int channel_fd,
-                                 const yoke_actor_options *o)
+/* What is asked for. */
+struct start {
+    const char *name;
+    const yoke_actor_options *options;
+    const char **modules; /* that the options name */
+};
+
+static int64_t start_bound(const struct start *s)
+{
+    return s->options->start_bound ? s->options->start_bound : HANDSHAKE_BOUND;
+}
+
+static yoke_error *connect_child(yoke_actors *actors, struct child *c, int channel_fd, const struct start *s)
 {
     struct channel *channel;
     YOKE_TRY(channel_open(&channel, channel_fd, &transport_uds, NULL));
     channel->peer_pid = c->pid;
     struct identity self = {.uid = actors->actor->uid, .is_registrar = false};
-    yoke_error *e =
-        handshake_parent(channel, &self, &c->uid, o->start_bound ? o->start_bound : HANDSHAKE_BOUND);
+    yoke_error *e = handshake_parent(channel, &self, &c->uid, start_bound(s));
     if (e) {
         channel_close(channel);
         return e;
     }
     YOKE_TRY(peer_open(&c->peer, actors->actor, channel));
     c->peer->child = c;
-    YOKE_TRY(spawn_send_spec(c->peer, actors, o));
+    YOKE_TRY(spawn_send_spec(c->peer, actors, s->options, s->modules));
     return peer_begin(c->peer);
 }
 
 /* Only where there is something to open, for it costs a message there and back. */
-static yoke_error *open_modules(struct child *c, const yoke_actor_options *o)
+static yoke_error *open_modules(struct child *c, const struct start *s)
 {
-    const char **modules;
-    YOKE_TRY(module_parse(o->modules, &modules));
-    bool wanted = module_wants_opening(modules);
-    module_names_free(modules);
-    if (!wanted)
+    if (!module_wants_opening(s->modules))
         return NULL;
-    yoke_scope s;
-    YOKE_TRY(yoke_fail_after(&s, o->start_bound ? o->start_bound : HANDSHAKE_BOUND));
-    return yoke_scope_close(&s, yoke_call(&c->peer->portal, "yoke.modules:open", NULL, NULL));
+    yoke_scope scope;
+    YOKE_TRY(yoke_fail_after(&scope, start_bound(s)));
+    return yoke_scope_close(&scope, yoke_call(&c->peer->portal, "yoke.modules:open", NULL, NULL));
 }
 
 /* Nothing of a child that did not start is left; the error says why it did not. */
@@ -347,14 +350,20 @@ static yoke_error *give_up(struct child *c, yoke_error *e)
     return e;
 }
 
-yoke_error *actors_check_options(const yoke_actor_options *o)
+/* `*modules`: for module_names_free. */
+static yoke_error *take_options(const yoke_actor_options *o, const char ***modules)
 {
     if (o->start_bound < 0)
         return yoke_raise(&YOKE_USAGE, "start_bound is negative");
     if (o->log_filter)
         YOKE_TRY(yoke_log_check(o->log_filter));
+    return module_parse(o->modules, modules);
+}
+
+yoke_error *actors_check_options(const yoke_actor_options *o)
+{
     const char **modules;
-    YOKE_TRY(module_parse(o->modules, &modules));
+    YOKE_TRY(take_options(o, &modules));
     module_names_free(modules);
     return NULL;
 }
@@ -376,11 +385,11 @@ static yoke_error *explain(const yoke_actors *actors, const char *name, yoke_err
                : yoke_wrap(e, &YOKE_SPAWN_FAILED, "actor `%s` could not start", name);
 }
 
-static yoke_error *start(yoke_actors *actors, const char *name, const yoke_actor_options *o,
-                         yoke_portal **portal)
+static yoke_error *start(yoke_actors *actors, const struct start *s, yoke_portal **portal)
 {
+    const yoke_actor_options *o = s->options;
     yoke_uid uid;
-    uid_make(&uid, name);
+    uid_make(&uid, s->name);
     struct spawned spawned;
     enum yoke_backend backend = o->backend != YOKE_BACKEND_DEFAULT ? o->backend : actors->options.backend;
     YOKE_TRY(spawn_process(actors->actor, backend, o->command, &uid, &spawned));
@@ -390,26 +399,25 @@ static yoke_error *start(yoke_actors *actors, const char *name, const yoke_actor
         close(spawned.channel_fd);
         return e;
     }
-    e = connect_child(actors, c, spawned.channel_fd, o);
+    e = connect_child(actors, c, spawned.channel_fd, s);
     if (!e)
-        e = open_modules(c, o);
+        e = open_modules(c, s);
     if (!e && yoke_event_is_set(&c->verdict)) /* it has died meanwhile, and its supervisor left that to us */
         e = peer_lost(c->peer);
     if (!e && actors->cancelled) /* meanwhile, by another task */
-        e = closed(name);
+        e = closed(s->name);
     if (e)
         return give_up(c, e);
     c->starting = false;
     registrar_enter_child(c);
     actors->started++;
     *portal = &c->peer->portal;
-    yoke_log(YOKE_RUNTIME, "actor `%s` (pid %d) has started", name, (int)c->pid);
+    yoke_log(YOKE_RUNTIME, "actor `%s` (pid %d) has started", s->name, (int)c->pid);
     return NULL;
 }
 
 /* Waits for its turn, if there are to be only so many starts at once. */
-static yoke_error *start_in_turn(yoke_actors *actors, const char *name, const yoke_actor_options *o,
-                                 yoke_portal **portal)
+static yoke_error *start_in_turn(yoke_actors *actors, const struct start *s, yoke_portal **portal)
 {
     size_t most = actors->options.starts_at_once;
     while (most && actors->in_start >= most) {
@@ -419,38 +427,45 @@ static yoke_error *start_in_turn(yoke_actors *actors, const char *name, const yo
     }
     if (actors->cancelled) {
         wake_first(&actors->start_waiters, NULL);
-        return closed(name);
+        return closed(s->name);
     }
     actors->in_start++;
-    yoke_error *e = start(actors, name, o, portal);
+    yoke_error *e = start(actors, s, portal);
     actors->in_start--;
     wake_first(&actors->start_waiters, NULL);
     return e;
+}
+
+static yoke_error *start_checked(yoke_actors *actors, const struct start *s, yoke_portal **portal)
+{
+    if (!program_can_be_child() && !s->options->command)
+        return yoke_raise(
+            &YOKE_USAGE,
+            "actor `%s` can't start: this program's main() does not take a child's command line over: "
+            "YOKE_MAIN(app) does, and yoke_child_main at the beginning of a main() of one's own",
+            s->name);
+    YOKE_TRY(yoke_checkpoint());
+    if (actors->cancelled)
+        return closed(s->name);
+    actors->starting++;
+    yoke_error *e = start_in_turn(actors, s, portal);
+    actors->starting--;
+    wake_if_empty(actors);
+    return explain(actors, s->name, e);
 }
 
 yoke_error *yoke_actors_start(yoke_actors *actors, const char *name, const yoke_actor_options *options,
                               yoke_portal **portal)
 {
     static const yoke_actor_options defaults;
-    const yoke_actor_options *o = options ? options : &defaults;
+    struct start s = {.name = name, .options = options ? options : &defaults};
     *portal = NULL;
     YOKE_TRY(expect_open("yoke_actors_start", actors, &YOKE_CLOSED));
     YOKE_TRY(uid_check_name(name));
-    YOKE_TRY(actors_check_options(o));
-    if (!program_can_be_child() && !o->command)
-        return yoke_raise(
-            &YOKE_USAGE,
-            "actor `%s` can't start: this program's main() does not take a child's command line over: "
-            "YOKE_MAIN(app) does, and yoke_child_main at the beginning of a main() of one's own",
-            name);
-    YOKE_TRY(yoke_checkpoint());
-    if (actors->cancelled)
-        return closed(name);
-    actors->starting++;
-    yoke_error *e = start_in_turn(actors, name, o, portal);
-    actors->starting--;
-    wake_if_empty(actors);
-    return explain(actors, name, e);
+    YOKE_TRY(take_options(s.options, &s.modules));
+    yoke_error *e = start_checked(actors, &s, portal);
+    module_names_free(s.modules);
+    return e;
 }
 
 /* ---- close ---- */

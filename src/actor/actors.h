@@ -4,6 +4,9 @@
 
 #include "actor/child.h"
 
+/* For the answer to a cancel request, where nobody asked for another. */
+#define ACKNOWLEDGE_BOUND YOKE_MS(500)
+
 struct yoke_actors {
     struct actor *actor;
     struct table_node in_actor;

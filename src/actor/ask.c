@@ -32,9 +32,8 @@ yoke_error *ask_note(const struct ask *ask, yoke_error *e)
     return e;
 }
 
-static yoke_error *open_dialog(struct ask *ask, struct yoke_context **out)
+yoke_error *ask_make_dialog(const struct ask *ask, struct yoke_context **out)
 {
-    YOKE_TRY(record_encode_args(&ask->kwargs, ask->endpoint->args, ask->args));
     YOKE_TRY(context_new(out, ask->portal->peer, ask->name, ask->kind));
     struct yoke_context *ctx = *out;
     ctx->endpoint = ask->endpoint;
@@ -56,15 +55,17 @@ yoke_error *ask_open(struct ask *ask, struct yoke_context **ctx)
     if (types[ask->endpoint->type].kind != ask->kind)
         return wrong_kind(ask);
     ask->kwargs = BUFFER_EMPTY;
-    e = open_dialog(ask, ctx);
+    e = record_encode_args(&ask->kwargs, ask->endpoint->args, ask->args);
+    if (!e)
+        e = ask_make_dialog(ask, ctx);
     if (e)
         buffer_free(&ask->kwargs);
     return ask_note(ask, e);
 }
 
-yoke_error *ask_send(struct ask *ask, struct yoke_context *ctx)
+yoke_error *ask_send(struct ask *ask, struct yoke_context *ctx, bool wait)
 {
-    yoke_error *e = context_send_start(ctx, ask->module, text_view(ask->endpoint->name), &ask->kwargs, true);
+    yoke_error *e = context_send_start(ctx, ask->module, text_view(ask->endpoint->name), &ask->kwargs, wait);
     buffer_free(&ask->kwargs);
     return e;
 }

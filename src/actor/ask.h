@@ -23,8 +23,10 @@ struct ask {
 /* A dialog for it, not yet started. The error, if there is one, says where the caller stands; then nothing is
  * left. */
 YOKE_MUST_USE yoke_error *ask_open(struct ask *ask, struct yoke_context **ctx);
-/* Sends the Start, as a checkpoint, and frees what was encoded for it. */
-YOKE_MUST_USE yoke_error *ask_send(struct ask *ask, struct yoke_context *ctx);
+/* The last step of it, for who has looked the endpoint up and encoded the arguments. */
+YOKE_MUST_USE yoke_error *ask_make_dialog(const struct ask *ask, struct yoke_context **ctx);
+/* Sends the Start, and frees what was encoded for it. wait: as a checkpoint, else at once. */
+YOKE_MUST_USE yoke_error *ask_send(struct ask *ask, struct yoke_context *ctx, bool wait);
 /* Says on `e` where the caller stands; a cancellation needs no such note. Returns `e`. */
 YOKE_MUST_USE yoke_error *ask_note(const struct ask *ask, yoke_error *e);
 

@@ -16,7 +16,7 @@ static yoke_error *wait_for_result(struct yoke_context *ctx)
 
 static yoke_error *call(struct ask *ask, struct yoke_context *ctx, void *result)
 {
-    YOKE_TRY(ask_send(ask, ctx));
+    YOKE_TRY(ask_send(ask, ctx, true));
     yoke_error *e = wait_for_result(ctx);
     if (e) {
         /* Nobody waits for it any more: the far task is asked to end. What it still answers is dropped. */

@@ -408,12 +408,10 @@ yoke_error *child_new(struct child **out, yoke_actors *nursery, const yoke_uid *
 void child_wait_reaped(struct child *c)
 {
     yoke_scope shield;
-    task_hold_interrupts(task_here());
-    yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
+    yoke_error *e = task_shield_open(&shield, (yoke_scope_options){0});
     if (!e)
-        e = yoke_scope_close(&shield, yoke_event_wait(&c->reaped));
+        e = task_shield_close(&shield, yoke_event_wait(&c->reaped));
     yoke_error_free(e);
-    task_release_interrupts(task_here());
 }
 
 void child_free(struct child *c)

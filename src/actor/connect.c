@@ -143,11 +143,9 @@ yoke_error *yoke_portal_close(yoke_portal *portal, yoke_error *e)
         return e;
     }
     yoke_scope shield;
-    task_hold_interrupts(task_here());
-    yoke_error *failed = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
+    yoke_error *failed = task_shield_open(&shield, (yoke_scope_options){0});
     if (!failed)
-        failed = yoke_scope_close(&shield, hang_up(peer));
-    task_release_interrupts(task_here());
+        failed = task_shield_close(&shield, hang_up(peer));
     peer_close(peer);
     return yoke_error_join(e, failed);
 }

@@ -189,13 +189,10 @@ static yoke_error *wait_for_end(struct yoke_context *ctx, bool or_failed)
 static void wait_for_end_shielded(struct yoke_context *ctx, int64_t bound)
 {
     yoke_scope shield;
-    task_hold_interrupts(task_here());
-    yoke_error *e =
-        yoke_scope_open_with(&shield, &(yoke_scope_options){.after = bound, .at_once = true, .shield = true});
+    yoke_error *e = task_shield_open(&shield, (yoke_scope_options){.after = bound, .at_once = true});
     if (!e)
-        e = yoke_scope_close(&shield, wait_for_end(ctx, false));
+        e = task_shield_close(&shield, wait_for_end(ctx, false));
     yoke_error_free(e);
-    task_release_interrupts(task_here());
 }
 
 /* ---- how the far side ended ---- */
@@ -414,7 +411,7 @@ static yoke_error *wait_for_first(struct yoke_context *ctx)
 
 static yoke_error *begin(struct ask *ask, struct yoke_context *ctx, void *started)
 {
-    yoke_error *e = ask_send(ask, ctx);
+    yoke_error *e = ask_send(ask, ctx, true);
     if (e) {
         ctx->state = DIALOG_DONE; /* the far side knows nothing of it: there is no end to wait for */
         return e;

@@ -29,16 +29,26 @@ static struct peer *live_peer(const struct actor *a, const char *name)
     return NULL;
 }
 
+/* The head of what the registrar has found: how many addresses follow. */
+static yoke_error *read_found(const struct buffer *found, struct cursor *c, uint32_t *count)
+{
+    struct token head;
+    *c = cursor_over(buffer_begin(found), buffer_size(found), SIZE_MAX, CURSOR_NESTING);
+    if (cursor_next(c, &head) || (head.type != TOKEN_NIL && head.type != TOKEN_ARRAY))
+        return yoke_raise(&YOKE_PROTOCOL, "the registrar's answer is no list of addresses");
+    *count = head.type == TOKEN_ARRAY ? head.count : 0;
+    return NULL;
+}
+
 /* Connects to the first of the found addresses where the actor is; NULL if it is at none. */
 static yoke_error *connect_to_first(struct actor *a, const char *name, const struct buffer *found,
                                     struct peer **peer)
 {
-    struct cursor c = cursor_over(buffer_begin(found), buffer_size(found), SIZE_MAX, CURSOR_NESTING);
-    struct token head;
+    struct cursor c;
+    uint32_t listed;
     *peer = NULL;
-    if (cursor_next(&c, &head) || (head.type != TOKEN_NIL && head.type != TOKEN_ARRAY))
-        return yoke_raise(&YOKE_PROTOCOL, "the registrar's answer is no list of addresses");
-    for (uint32_t i = 0; head.type == TOKEN_ARRAY && i < head.count; i++) {
+    YOKE_TRY(read_found(found, &c, &listed));
+    for (uint32_t i = 0; i < listed; i++) {
         struct address address;
         YOKE_TRY(address_unpack(&address, &c));
         yoke_error *e = connect_to(a, &address, NULL, peer);
@@ -120,16 +130,15 @@ yoke_error *yoke_portals_close(yoke_portal **portals, size_t count, yoke_error *
 static yoke_error *connect_to_all(struct actor *a, const struct buffer *found, yoke_portal ***portals,
                                   size_t *count)
 {
-    struct cursor c = cursor_over(buffer_begin(found), buffer_size(found), SIZE_MAX, CURSOR_NESTING);
-    struct token head;
-    if (cursor_next(&c, &head) || (head.type != TOKEN_NIL && head.type != TOKEN_ARRAY))
-        return yoke_raise(&YOKE_PROTOCOL, "the registrar's answer is no list of addresses");
-    if (head.type == TOKEN_NIL)
+    struct cursor c;
+    uint32_t listed;
+    YOKE_TRY(read_found(found, &c, &listed));
+    if (!listed)
         return NULL;
-    *portals = memory_calloc(head.count + 1, sizeof **portals);
+    *portals = memory_calloc(listed, sizeof **portals);
     if (!*portals)
         return yoke_raise(&YOKE_NO_MEMORY, "a list of portals");
-    for (uint32_t i = 0; i < head.count; i++) {
+    for (uint32_t i = 0; i < listed; i++) {
         struct address address;
         struct peer *peer;
         YOKE_TRY(address_unpack(&address, &c));

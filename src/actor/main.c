@@ -24,11 +24,6 @@
 
 enum { STATUS_USAGE = 2 };
 
-static const char *actor_name(void *arg)
-{
-    return ((struct actor *)arg)->uid.name;
-}
-
 /* ---- a child ---- */
 
 struct child_run {
@@ -174,9 +169,7 @@ static yoke_error *run_app(struct root_run *run)
     a->app_scope = &scope;
     yoke_error *e = run->app(run->argc, run->argv);
     a->app_scope = NULL;
-    e = yoke_scope_close(&scope, e);
-    root_end_serving(a);
-    return e;
+    return yoke_scope_close(&scope, e);
 }
 
 static yoke_error *root_task(void *arg)
@@ -186,10 +179,7 @@ static yoke_error *root_task(void *arg)
     yoke_error *e = interrupt_begin(&run->actor);
     if (!e)
         e = run_app(run);
-    server_close(&run->actor, SERVER_LEAVE_BOUND);
-    /* The zygote's end is waited for while there is a scheduler to wait with. */
-    zygote_close(run->actor.zygote);
-    run->actor.zygote = NULL;
+    root_end(&run->actor);
     return e;
 }
 
@@ -202,12 +192,6 @@ static enum yoke_backend backend_from_environment(void)
         return YOKE_BACKEND_FORK;
     fprintf(stderr, "yoke: YOKE_BACKEND is `%s`: it can be exec or fork; exec is taken\n", name);
     return YOKE_BACKEND_EXEC;
-}
-
-static bool debug_from_environment(void)
-{
-    const char *value = getenv("YOKE_DEBUG");
-    return value && *value && strcmp(value, "0") != 0;
 }
 
 /* The signal that the program's error comes of, or 0. */
@@ -307,7 +291,7 @@ static int root_main(int argc, char **argv, yoke_error *(*app)(int, char **), co
         return STATUS_USAGE;
     }
     run.actor.backend = backend_from_environment();
-    run.actor.debug_mode = debug_from_environment();
+    run.actor.debug_mode = root_debug_mode(false);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     open_standard_fds();
     interrupt_prepare_exit();

@@ -1,6 +1,7 @@
 #include "actor/main_task.h"
 
 #include "actor/actors.h"
+#include "actor/ask.h"
 #include "actor/context.h"
 #include "actor/module.h"
 #include "base/memory.h"
@@ -81,64 +82,51 @@ void main_task_free(struct main_task *task)
 
 /* ---- its beginning ---- */
 
-/* What is asked for, found and encoded before anything is started. */
-struct request {
-    const char *endpoint;
-    struct text_view module;
-    const yoke_endpoint *found;
-    struct buffer kwargs;
-    const char *file;
-    int line;
-};
-
-static yoke_error *prepare(struct request *r, const char *endpoint, const void *args)
+/* Found and encoded before anything is started. */
+static yoke_error *prepare(struct ask *ask)
 {
-    r->endpoint = endpoint;
-    yoke_error *e = module_resolve(endpoint, &r->module, &r->found);
+    yoke_error *e = module_resolve(ask->name, &ask->module, &ask->endpoint);
     if (e)
         return yoke_error_is(e, &YOKE_USAGE) ? e
-                                             : yoke_wrap_at(r->file, r->line, "", e, &YOKE_USAGE,
-                                                            "`%s` can't be a main task", endpoint);
-    if (r->found->type != YOKE_ENDPOINT_CALL)
-        return yoke_raise_at(r->file, r->line, "", &YOKE_USAGE,
-                             "`%s` is no call: the main task of an actor is one", endpoint);
-    return record_encode_args(&r->kwargs, r->found->args, args);
+                                             : yoke_wrap_at(ask->file, ask->line, "", e, &YOKE_USAGE,
+                                                            "`%s` can't be a main task", ask->name);
+    if (ask->endpoint->type != YOKE_ENDPOINT_CALL)
+        return yoke_raise_at(ask->file, ask->line, "", &YOKE_USAGE,
+                             "`%s` is no call: the main task of an actor is one", ask->name);
+    return record_encode_args(&ask->kwargs, ask->endpoint->args, ask->args);
 }
 
-static yoke_error *begin(struct child *c, const struct request *r, void *result)
+static yoke_error *begin(struct child *c, struct ask *ask, void *result)
 {
     struct main_task *task = memory_calloc(1, sizeof *task);
     if (!task)
         return yoke_raise(&YOKE_NO_MEMORY, "the main task of actor `%s`", c->uid.name);
     *task = (struct main_task){.child = c, .result = result};
-    yoke_error *e = context_new(&task->dialog, c->peer, r->endpoint, DIALOG_IS_CALL);
+    yoke_error *e = ask_make_dialog(ask, &task->dialog);
     if (e) {
         memory_free(task);
         return e;
     }
     c->main_task = task;
-    task->dialog->endpoint = r->found;
-    task->dialog->file = r->file;
-    task->dialog->line = r->line;
     task->dialog->on_end = ended;
     task->dialog->on_end_arg = task;
-    return context_send_start(task->dialog, r->module, text_view(r->found->name), &r->kwargs, false);
+    return ask_send(ask, task->dialog, false);
 }
 
-static yoke_error *submit(yoke_portal *portal, const struct request *r, void *result)
+static yoke_error *submit(struct ask *ask, void *result)
 {
-    struct child *c = portal->peer->child;
+    struct child *c = ask->portal->peer->child;
     if (!c)
-        return yoke_raise_at(r->file, r->line, "", &YOKE_USAGE,
+        return yoke_raise_at(ask->file, ask->line, "", &YOKE_USAGE,
                              "`%s` can't be the main task of actor `%s`, which this actor has not started",
-                             r->endpoint, yoke_portal_peer(portal)->name);
+                             ask->name, yoke_portal_peer(ask->portal)->name);
     if (c->main_task)
-        return yoke_raise_at(r->file, r->line, "", &YOKE_USAGE,
-                             "`%s` can't be the main task of actor `%s`, which has one: `%s`", r->endpoint,
+        return yoke_raise_at(ask->file, ask->line, "", &YOKE_USAGE,
+                             "`%s` can't be the main task of actor `%s`, which has one: `%s`", ask->name,
                              c->uid.name, c->main_task->dialog->name);
     if (result)
-        memset(result, 0, r->found->result->size);
-    return begin(c, r, result);
+        memset(result, 0, ask->endpoint->result->size);
+    return begin(c, ask, result);
 }
 
 yoke_error *yoke_portal_run_at(const char *file, int line, yoke_portal *portal, const char *endpoint,
@@ -148,29 +136,27 @@ yoke_error *yoke_portal_run_at(const char *file, int line, yoke_portal *portal, 
     YOKE_TRY(actor_expect("yoke_portal_run", &a));
     if (!portal)
         return yoke_raise_at(file, line, "", &YOKE_USAGE, "yoke_portal_run: no portal");
-    struct request r = {.file = file, .line = line, .kwargs = BUFFER_EMPTY};
-    yoke_error *e = prepare(&r, endpoint, args);
+    struct ask ask = {"yoke_portal_run", file, line, portal, endpoint, args, .kind = DIALOG_IS_CALL};
+    yoke_error *e = prepare(&ask);
     if (!e)
-        e = submit(portal, &r, result);
-    buffer_free(&r.kwargs);
+        e = submit(&ask, result);
+    buffer_free(&ask.kwargs);
     return e;
 }
 
 /* ---- an actor for one call ---- */
 
-static yoke_error *start_and_submit(yoke_actors *actors, const char *name, const struct request *r,
-                                    void *result)
+static yoke_error *start_and_submit(yoke_actors *actors, const char *name, struct ask *ask, void *result)
 {
     char module[256];
-    snprintf(module, sizeof module, "%.*s", (int)r->module.size, r->module.data);
-    yoke_portal *portal;
-    YOKE_TRY(yoke_actors_start(actors, name ? name : r->found->name, &(yoke_actor_options){.modules = module},
-                               &portal));
-    yoke_error *e = submit(portal, r, result);
+    snprintf(module, sizeof module, "%.*s", (int)ask->module.size, ask->module.data);
+    YOKE_TRY(yoke_actors_start(actors, name ? name : ask->endpoint->name,
+                               &(yoke_actor_options){.modules = module}, &ask->portal));
+    yoke_error *e = submit(ask, result);
     if (!e)
         return NULL;
-    child_post(portal->peer->child, CHILD_CANCEL);
-    child_wait_reaped(portal->peer->child);
+    child_post(ask->portal->peer->child, CHILD_CANCEL);
+    child_wait_reaped(ask->portal->peer->child);
     return e;
 }
 
@@ -179,11 +165,11 @@ yoke_error *yoke_actors_run_at(const char *file, int line, yoke_actors *actors, 
 {
     if (!task_here())
         return task_outside("yoke_actors_run");
-    struct request r = {.file = file, .line = line, .kwargs = BUFFER_EMPTY};
-    yoke_error *e = prepare(&r, endpoint, args);
+    struct ask ask = {"yoke_actors_run", file, line, NULL, endpoint, args, .kind = DIALOG_IS_CALL};
+    yoke_error *e = prepare(&ask);
     if (!e)
-        e = start_and_submit(actors, name, &r, result);
-    buffer_free(&r.kwargs);
+        e = start_and_submit(actors, name, &ask, result);
+    buffer_free(&ask.kwargs);
     return e;
 }
 

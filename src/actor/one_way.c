@@ -20,7 +20,7 @@ static yoke_error *wait_for_begin(struct yoke_context *ctx)
 
 static yoke_error *begin(struct ask *ask, struct yoke_context *ctx)
 {
-    yoke_error *e = ask_send(ask, ctx);
+    yoke_error *e = ask_send(ask, ctx, true);
     if (!e)
         return wait_for_begin(ctx);
     ctx->state = DIALOG_DONE; /* the far side knows nothing of it: there is no end to wait for */

@@ -1,3 +1,4 @@
+#include "actor/actors.h"
 #include "actor/child.h"
 #include "actor/context.h"
 #include "actor/peer.h"
@@ -25,21 +26,17 @@ bool yoke_portal_is_connected(const yoke_portal *portal)
 
 YOKE_ERROR_KIND(YOKE_ACTOR_TOO_SLOW, "yoke.ActorTooSlow", NULL);
 
-#define ACKNOWLEDGE_BOUND YOKE_MS(500)
-
 /* Waits for the answer to the request, undisturbed, within the bound. */
 static bool acknowledged_within(struct yoke_context *request, int64_t bound)
 {
     yoke_scope s;
-    task_hold_interrupts(task_here());
-    yoke_error *e = yoke_scope_open_with(&s, &(yoke_scope_options){.after = bound, .shield = true});
+    yoke_error *e = task_shield_open(&s, (yoke_scope_options){.after = bound});
     if (!e) {
         while (!e && request->state != DIALOG_DONE)
             e = context_wait(request);
-        e = yoke_scope_close(&s, e);
+        e = task_shield_close(&s, e);
     }
     yoke_error_free(e);
-    task_release_interrupts(task_here());
     return request->has_result;
 }
 

@@ -1,5 +1,6 @@
 #include "actor/registrar.h"
 
+#include "actor/ask.h"
 #include "actor/child.h"
 #include "actor/context.h"
 #include "actor/module.h"
@@ -115,18 +116,11 @@ static void told(struct yoke_context *dialog, void *arg)
 /* A call that nobody waits for. */
 static yoke_error *tell(struct peer *peer, const char *endpoint, const void *args)
 {
-    struct text_view ns;
-    const yoke_endpoint *ep;
+    struct ask ask = {"registrar", __FILE__, __LINE__, &peer->portal, endpoint, args, .kind = DIALOG_IS_CALL};
     struct yoke_context *dialog;
-    struct buffer kwargs = BUFFER_EMPTY;
-    YOKE_TRY(module_resolve(endpoint, &ns, &ep));
-    YOKE_TRY(context_new(&dialog, peer, endpoint, DIALOG_IS_CALL));
-    dialog->endpoint = ep;
+    YOKE_TRY(ask_open(&ask, &dialog));
     dialog->on_end = told;
-    yoke_error *e = record_encode_args(&kwargs, ep->args, args);
-    if (!e)
-        e = context_send_start(dialog, ns, text_view(ep->name), &kwargs, false);
-    buffer_free(&kwargs);
+    yoke_error *e = ask_send(&ask, dialog, false);
     if (e)
         context_free(dialog);
     return e;
@@ -192,8 +186,12 @@ static void remove_via(struct actor *a, const struct peer *via, bool files)
 void registrar_remove_child(struct child *c)
 {
     struct address address;
+    const struct entry *own = entry_of(&c->actor->registry, c->uid.uuid);
+    bool entered = own && own->via == c->peer;
     if (c->peer)
         remove_via(c->actor, c->peer, true);
+    if (entered)
+        return;
     /* One that had not got as far as to be entered may have begun to listen. */
     yoke_error *e = server_address_of(c->actor, &c->uid, c->pid, &address);
     if (!e)

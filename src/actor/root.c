@@ -22,11 +22,6 @@ struct root {
     char *log_before; /* the filter, where the options set another; or NULL */
 };
 
-static const char *actor_name(void *arg)
-{
-    return ((struct actor *)arg)->uid.name;
-}
-
 /* ---- what it is to be ---- */
 
 static yoke_error *backend_of(const yoke_root_options *o, enum yoke_backend *backend)
@@ -41,10 +36,10 @@ static yoke_error *backend_of(const yoke_root_options *o, enum yoke_backend *bac
     return NULL;
 }
 
-static bool debug_of(const yoke_root_options *o)
+bool root_debug_mode(bool otherwise)
 {
     const char *value = getenv("YOKE_DEBUG");
-    return value && *value ? strcmp(value, "0") != 0 : o->debug_mode > 0;
+    return value && *value ? strcmp(value, "0") != 0 : otherwise;
 }
 
 yoke_error *root_configure(struct actor *a, const yoke_root_options *options)
@@ -62,7 +57,7 @@ yoke_error *root_configure(struct actor *a, const yoke_root_options *options)
     YOKE_TRY(module_parse(o->modules, &a->modules));
     uid_make(&a->uid, name);
     a->backend = backend;
-    a->debug_mode = debug_of(o);
+    a->debug_mode = root_debug_mode(o->debug_mode > 0);
     return NULL;
 }
 
@@ -142,13 +137,22 @@ static void wait_shielded(yoke_event *event)
     yoke_error_free(e);
 }
 
-void root_end_serving(struct actor *a)
+static void end_serving(struct actor *a)
 {
     if (list_empty(&a->peers))
         return;
     actor_cancel(a, NULL);
     wait_shielded(&a->idle);
     serve_acknowledge_end(a);
+}
+
+void root_end(struct actor *a)
+{
+    end_serving(a);
+    server_close(a, SERVER_LEAVE_BOUND);
+    /* The zygote's end is waited for while there is a scheduler to wait with. */
+    zygote_close(a->zygote);
+    a->zygote = NULL;
 }
 
 /* Other tasks of the run may have opened nurseries in it, too. */
@@ -164,11 +168,7 @@ yoke_error *root_close(struct root *r, yoke_error *e)
     r->actor.app_scope = NULL;
     e = yoke_scope_close(&r->scope, e);
     wait_for_nurseries(&r->actor);
-    root_end_serving(&r->actor);
-    server_close(&r->actor, SERVER_LEAVE_BOUND);
-    /* The zygote's end is waited for while there is a scheduler to wait with. */
-    zygote_close(r->actor.zygote);
-    r->actor.zygote = NULL;
+    root_end(&r->actor);
     scheduler_here->above = NULL;
     give_process_back(r);
     return discard(r, e);

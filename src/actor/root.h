@@ -18,7 +18,10 @@ YOKE_MUST_USE yoke_error *root_open(struct root **root, const char *file, int li
                                     const yoke_root_options *options);
 /* Ends what peers had asked for, leaves the registry, and puts everything back as it was. Returns `e`. */
 YOKE_MUST_USE yoke_error *root_close(struct root *root, yoke_error *e);
-/* The part of it that any root's end has: nobody is served any more. Shielded. */
-void root_end_serving(struct actor *a);
+/* The part of it that any root's end has: nobody is served any more, its server and its zygote end. Shielded.
+ */
+void root_end(struct actor *a);
+/* As the environment's YOKE_DEBUG says, if it does. */
+bool root_debug_mode(bool otherwise);
 
 #endif

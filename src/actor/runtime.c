@@ -32,6 +32,11 @@ yoke_error *actor_expect(const char *call, struct actor **actor)
                       call, last[0] ? ", actor `" : "", last, last[0] ? "` has ended" : "");
 }
 
+const char *actor_name(void *actor)
+{
+    return ((const struct actor *)actor)->uid.name;
+}
+
 const yoke_uid *yoke_current_actor(void)
 {
     struct actor *a = actor_here();

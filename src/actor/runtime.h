@@ -72,6 +72,8 @@ struct actor {
     int ended_by; /* the last signal that asked it to end; 0: none */
 };
 
+/* An actor's name, for struct error_identity. */
+const char *actor_name(void *actor);
 /* The actor that the calling task belongs to, or NULL. */
 struct actor *actor_here(void);
 /* The same, or an error of kind YOKE_NO_RUNTIME that names `call`. */

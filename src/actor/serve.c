@@ -74,10 +74,8 @@ static yoke_error *post_result(struct yoke_context *ctx, const void *result)
 static void note_cancelled_group(struct yoke_context *ctx, const yoke_error *e)
 {
     const yoke_uid *canceller = yoke_error_canceller(yoke_error_find(e, &YOKE_CONTEXT_CANCELLED));
-    if (!ctx->has_canceller && canceller) {
-        ctx->canceller = *canceller;
-        ctx->has_canceller = true;
-    }
+    if (!ctx->has_canceller && canceller)
+        context_note_canceller(ctx, canceller);
     yoke_log(YOKE_CANCEL, "all that `%s` was waiting for was cancelled: %s", ctx->name,
              yoke_error_message(e));
 }
@@ -296,19 +294,20 @@ static void serve_cancel_task(struct peer *peer, const struct msg *m)
     cancel_task_for_kwargs_free(&args);
 }
 
-/* The call has no argument, or the third actor that it is made for. */
-YOKE_RECORD(cancel_actor_for_kwargs, (str, name), (str, uuid));
+/* Who has asked for an actor's end. */
+YOKE_RECORD(asker_kwargs, (str, name), (str, uuid));
 
+/* The call has no argument, or the third actor that it is made for. */
 static void cancel_this_actor(struct peer *peer, const struct msg *m)
 {
-    cancel_actor_for_kwargs args;
-    yoke_error *e = record_decode_args(&yoke_record_cancel_actor_for_kwargs, m->start.kwargs.data,
-                                       m->start.kwargs.size, &args);
+    asker_kwargs args;
+    yoke_error *e =
+        record_decode_args(&yoke_record_asker_kwargs, m->start.kwargs.data, m->start.kwargs.size, &args);
     if (e)
-        args = (cancel_actor_for_kwargs){NULL, NULL};
+        args = (asker_kwargs){NULL, NULL};
     yoke_error_free(e);
     yoke_uid asker = asker_of(peer, args.name, args.uuid);
-    cancel_actor_for_kwargs_free(&args);
+    asker_kwargs_free(&args);
     actor_cancel(peer->actor, &asker);
 }
 
@@ -344,15 +343,13 @@ void serve_acknowledge_end(struct actor *a)
     }
 }
 
-YOKE_RECORD(cancelled_by_kwargs, (str, name), (str, uuid));
-
 /* A child says that it ends, and who has asked for that. */
 static void serve_cancelled_by(struct peer *peer, const struct msg *m)
 {
     static const uint8_t nil[] = {0xc0};
-    cancelled_by_kwargs by;
+    asker_kwargs by;
     yoke_error *e =
-        record_decode_args(&yoke_record_cancelled_by_kwargs, m->start.kwargs.data, m->start.kwargs.size, &by);
+        record_decode_args(&yoke_record_asker_kwargs, m->start.kwargs.data, m->start.kwargs.size, &by);
     if (e) {
         refuse(peer, m->cid, e);
         return;
@@ -362,7 +359,7 @@ static void serve_cancelled_by(struct peer *peer, const struct msg *m)
                  (int)peer->child->pid, by.name);
         peer->child->asked = true;
     }
-    cancelled_by_kwargs_free(&by);
+    asker_kwargs_free(&by);
     post_ack(peer, m->cid, MSG_FUNC_ASYNCFUNC);
     peer_post(peer, &(struct msg){.type = MSG_RETURN, .cid = m->cid, .pld = {nil, sizeof nil}});
 }
@@ -376,8 +373,8 @@ void serve_tell_canceller(struct actor *a)
     struct buffer kwargs = BUFFER_EMPTY;
     char cid[37];
     actor_dialog_id(a, cid);
-    yoke_error *e = record_encode_args(&kwargs, &yoke_record_cancelled_by_kwargs,
-                                       &(cancelled_by_kwargs){a->canceller.name, a->canceller.uuid});
+    yoke_error *e = record_encode_args(&kwargs, &yoke_record_asker_kwargs,
+                                       &(asker_kwargs){a->canceller.name, a->canceller.uuid});
     if (!e)
         peer_post(parent, &(struct msg){.type = MSG_START,
                                         .cid = text_view(cid),

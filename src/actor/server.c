@@ -346,7 +346,7 @@ static void log_patience_lost(const struct actor *a, int64_t patience)
                  (long long)(patience / 1000000), names);
 }
 
-/* All drain at the same time, in tasks of their own, so that one deadline is for all of them. */
+/* One after the other, but one deadline is for all of them. */
 static void close_peers(struct actor *a)
 {
     int64_t deadline = yoke_now() + SERVER_DRAIN_BOUND;
@@ -382,11 +382,9 @@ void server_close(struct actor *a, int64_t patience)
 {
     yoke_scope shield;
     a->ending = true;
-    task_hold_interrupts(task_here());
-    yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
+    yoke_error *e = task_shield_open(&shield, (yoke_scope_options){0});
     if (!e)
-        e = yoke_scope_close(&shield, close_all(a, patience));
-    task_release_interrupts(task_here());
+        e = task_shield_close(&shield, close_all(a, patience));
     if (e)
         yoke_log(YOKE_ERROR, "the end of this actor's server: %s", yoke_error_message(e));
     yoke_error_free(e);

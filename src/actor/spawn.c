@@ -286,19 +286,14 @@ static yoke_error *list_files(const char **modules, const char ***files, size_t 
     return NULL;
 }
 
-yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_actor_options *o)
+yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_actor_options *o,
+                            const char **modules)
 {
     struct actor *a = actors->actor;
-    const char **modules;
     char root[ADDRESS_TEXT_BYTES] = "";
-    YOKE_TRY(module_parse(o->modules, &modules));
     const char **files;
     size_t file_count;
-    yoke_error *e = list_files(modules, &files, &file_count);
-    if (e) {
-        module_names_free(modules);
-        return e;
-    }
+    YOKE_TRY(list_files(modules, &files, &file_count));
     server_know_root(a);
     if (a->root.kind != ADDRESS_NONE)
         address_print(&a->root, root);
@@ -315,11 +310,10 @@ yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_a
     while (modules[extra.modules.count])
         extra.modules.count++;
     struct buffer b[3] = {BUFFER_EMPTY, BUFFER_EMPTY, BUFFER_EMPTY};
-    e = post_spec(peer, &extra, modules, b);
+    yoke_error *e = post_spec(peer, &extra, modules, b);
     for (int i = 0; i < 3; i++)
         buffer_free(&b[i]);
     memory_free(files);
-    module_names_free(modules);
     return e;
 }
 

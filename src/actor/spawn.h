@@ -35,9 +35,9 @@ struct spawn_plan {
     size_t count;
 };
 YOKE_MUST_USE yoke_error *spawn_program(const struct spawn_plan *plan, yoke_process **out);
-/* Tells a child what it is to be. Posted. */
+/* Tells a child what it is to be. `modules`: those of the options, as module_parse gives them. Posted. */
 YOKE_MUST_USE yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors,
-                                          const yoke_actor_options *options);
+                                          const yoke_actor_options *options, const char **modules);
 /* The child's side: takes the SpawnSpec in. */
 YOKE_MUST_USE yoke_error *spawn_take_spec(struct actor *a, const struct msg *m);
 

@@ -31,6 +31,14 @@ static void put(struct schema *s, const char *fmt, ...)
         s->failed = true;
 }
 
+/* All that was put, to be freed with free(); NULL without memory. */
+static char *text_of(struct schema *s)
+{
+    char *text = s->failed ? NULL : strndup((const char *)buffer_begin(&s->text), buffer_size(&s->text));
+    buffer_free(&s->text);
+    return text;
+}
+
 /* Those with lines of their own, once each. */
 static void tell_later(struct schema *s, const yoke_record *record)
 {
@@ -105,15 +113,11 @@ char *yoke_record_schema(const yoke_record *record)
 {
     struct schema s = {.text = BUFFER_EMPTY};
     tell_later(&s, record);
-    if (!s.count)
-        put(&s, "%s\n", record->name);
-    else if (s.told[0] != record) /* a list of records, or the like */
+    if (!s.count || s.told[0] != record) /* a number or the like; a list of records or the like */
         put(&s, "%s\n", record->name);
     for (size_t i = 0; i < s.count; i++)
         put_record(&s, s.told[i]);
-    char *text = s.failed ? NULL : strndup((const char *)buffer_begin(&s.text), buffer_size(&s.text));
-    buffer_free(&s.text);
-    return text;
+    return text_of(&s);
 }
 
 /* ---- the difference of two ---- */
@@ -199,9 +203,7 @@ char *yoke_schema_diff(const char *ours, const char *theirs)
         compare(&s, &a, &b);
     else
         s.failed = true;
-    char *text = s.failed ? NULL : strndup((const char *)buffer_begin(&s.text), buffer_size(&s.text));
     memory_free(a.at);
     memory_free(b.at);
-    buffer_free(&s.text);
-    return text;
+    return text_of(&s);
 }

@@ -70,7 +70,7 @@ static yoke_error *reason_of(const yoke_task *child, const yoke_error *e)
     return error_make_cancelled("cancelled by its nursery: the body failed: %s", yoke_error_message(e));
 }
 
-static void add_real_error(yoke_nursery *n, const yoke_task *child, yoke_error *e)
+void nursery_child_failed(yoke_nursery *n, const yoke_task *child, yoke_error *e)
 {
     if (yoke_error_is_cancelled(e)) {
         keep_cancelled(n, e);
@@ -86,12 +86,7 @@ static void add_real_error(yoke_nursery *n, const yoke_task *child, yoke_error *
 static inline void add_error(yoke_nursery *n, const yoke_task *child, yoke_error *e)
 {
     if (e)
-        add_real_error(n, child, e);
-}
-
-void nursery_child_failed(yoke_nursery *n, const yoke_task *child, yoke_error *e)
-{
-    add_real_error(n, child, e);
+        nursery_child_failed(n, child, e);
 }
 
 void nursery_move(yoke_nursery *from, yoke_nursery *to)

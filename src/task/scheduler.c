@@ -228,19 +228,37 @@ bool task_note_look(const yoke_task *task)
     return task->scope->effective || task->interrupts;
 }
 
-void task_hold_interrupts(yoke_task *task)
+static void hold_interrupts(yoke_task *task)
 {
     task->holds++;
     task->held_interrupts += task->interrupts;
     task->interrupts = 0;
 }
 
-void task_release_interrupts(yoke_task *task)
+static void release_interrupts(yoke_task *task)
 {
     if (--task->holds)
         return;
     task->interrupts += task->held_interrupts;
     task->held_interrupts = 0;
+}
+
+yoke_error *task_shield_open(yoke_scope *s, yoke_scope_options o)
+{
+    yoke_task *task = task_here();
+    o.shield = true;
+    hold_interrupts(task);
+    yoke_error *e = yoke_scope_open_with(s, &o);
+    if (e)
+        release_interrupts(task);
+    return e;
+}
+
+yoke_error *task_shield_close(yoke_scope *s, yoke_error *e)
+{
+    e = yoke_scope_close(s, e);
+    release_interrupts(task_here());
+    return e;
 }
 
 void task_deliver(yoke_task *task)

@@ -1,5 +1,5 @@
 /*
- * Where a new stack begins: entry and its argument lie on it, as switch_prepare in switch.c has put them. The frame is marked as the
+ * Where a new stack begins: entry and its argument lie on it, as switch_prepare in switch.h has put them. The frame is marked as the
  * outermost, so that backtraces end. Entry is jumped to, with the return address that a call would have left: a call that never returns
  * would stay in the processor's memory of returns, and all returns of the next task that is switched to would be foretold wrongly.
  */

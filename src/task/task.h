@@ -138,12 +138,12 @@ static inline bool task_has_news(const yoke_task *task)
     return __builtin_expect(task->scope->effective || task->unusual, 0) && task_note_look(task);
 }
 /*
- * From the one to the other, ctrl-c does not cut the calling task's waits short, as a shield keeps
- * cancellation out; what came meanwhile is told by the next checkpoint after. For the runtime's own waits;
- * nest.
+ * A shield that keeps ctrl-c out as well as cancellation: neither cuts the calling task's waits short from
+ * the one to the other, and what came meanwhile is told by the next checkpoint after. For the runtime's own
+ * waits; nest. close: as yoke_scope_close.
  */
-void task_hold_interrupts(yoke_task *task);
-void task_release_interrupts(yoke_task *task);
+YOKE_MUST_USE yoke_error *task_shield_open(yoke_scope *s, yoke_scope_options o);
+YOKE_MUST_USE yoke_error *task_shield_close(yoke_scope *s, yoke_error *e);
 /* The error to tell it by. */
 yoke_error *task_news(yoke_task *task);
 /* If the task is parked and has news, calls its abort function and, if that agrees, wakes it with the news.
@@ -206,7 +206,7 @@ void task_begin(yoke_task *task, yoke_nursery *n);
 /* Breaks what the task, which is ending and still the current one, holds. */
 void parking_task_ended(yoke_task *task);
 
-/* `child` has ended with `e` (owned by the nursery now), and is in none of its lists any more. */
+/* `child` (NULL: the body) has failed with `e`, which is the nursery's from here on. */
 void nursery_child_failed(yoke_nursery *n, const yoke_task *child, yoke_error *e);
 /* As yoke_nursery_close, but an only error comes as itself, whatever groups it has inside. */
 yoke_error *nursery_close_bare(yoke_nursery *n, yoke_error *e);

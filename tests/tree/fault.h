@@ -7,18 +7,12 @@
 
 #include "tree.h"
 
+#include "doubling.h"
 #include "proxy.h"
 
-YOKE_RECORD(number, (u64, value));
 YOKE_ERROR_KIND(APP_K, "test.K", NULL);
 
 /* ---- what the child serves ---- */
-
-static yoke_error *twice(const number *args, number *result)
-{
-    result->value = 2 * args->value;
-    return NULL;
-}
 
 static yoke_error *refuse(const yoke_type_none *args, yoke_type_none *result)
 {
@@ -30,25 +24,6 @@ static yoke_error *nap(const yoke_type_none *args, yoke_type_none *result)
     yoke_error *e = yoke_sleep_forever();
     yoke_log(YOKE_INFO, "the nap was cancelled");
     return e;
-}
-
-static yoke_error *send_back(yoke_stream *stream)
-{
-    for (;;) {
-        number item;
-        YOKE_TRY(yoke_recv(stream, &item));
-        item.value *= 2;
-        YOKE_TRY(yoke_send(stream, &item));
-    }
-}
-
-static yoke_error *echo(yoke_context *ctx, const yoke_type_none *args, number *result)
-{
-    yoke_stream *stream;
-    YOKE_TRY(yoke_context_started(ctx, &(number){1}));
-    YOKE_TRY(yoke_stream_open(ctx, &stream, NULL));
-    result->value = 3;
-    return yoke_stream_close(stream, yoke_end_is_fine(send_back(stream)));
 }
 
 static yoke_error *send_all(yoke_stream *stream, uint64_t count)

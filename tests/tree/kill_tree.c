@@ -9,7 +9,7 @@
  * With `spin` the first leaf of each middle never comes to a checkpoint; with `fork` it has started a `sleep`
  * of its own.
  */
-#include <yoke.h>
+#include "doubling.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,16 +19,9 @@
 
 enum { MAX_CHILDREN = 8, ROUNDS_WITHOUT_REST = 32 };
 
-YOKE_RECORD(number, (u64, value));
 YOKE_RECORD(order, (u32, leaves), (str, special));
 
 /* ---- what is served ---- */
-
-static yoke_error *twice(const number *args, number *result)
-{
-    result->value = 2 * args->value;
-    return NULL;
-}
 
 static yoke_error *spin(const yoke_type_none *args, yoke_type_none *result)
 {
@@ -48,17 +41,7 @@ static yoke_error *fork_sleeper(const yoke_type_none *args, yoke_type_none *resu
     _exit(127);
 }
 
-static yoke_error *send_back(yoke_stream *stream)
-{
-    for (;;) {
-        number item;
-        YOKE_TRY(yoke_recv(stream, &item));
-        item.value *= 2;
-        YOKE_TRY(yoke_send(stream, &item));
-    }
-}
-
-static yoke_error *echo(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+static yoke_error *bounce(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
 {
     yoke_stream *stream;
     YOKE_TRY(yoke_context_started(ctx, NULL));
@@ -69,7 +52,8 @@ static yoke_error *echo(yoke_context *ctx, const yoke_type_none *args, yoke_type
 static yoke_error *lead(yoke_context *ctx, const order *args, yoke_type_none *result);
 
 YOKE_MODULE(load, YOKE_CALL(twice, number, number), YOKE_CALL(spin, none, none),
-            YOKE_CALL(fork_sleeper, none, none), YOKE_CONTEXT_STREAM(echo, none, none, none, number, number),
+            YOKE_CALL(fork_sleeper, none, none),
+            YOKE_CONTEXT_STREAM(bounce, none, none, none, number, number),
             YOKE_CONTEXT(lead, order, none, none));
 
 /* ---- the load on one child ---- */
@@ -106,7 +90,7 @@ static yoke_error *stream_without_end(yoke_stream *stream)
 static yoke_error *hold_stream(void *portal)
 {
     yoke_context *ctx;
-    YOKE_TRY(yoke_context_open(portal, &ctx, "load:echo", NULL, NULL));
+    YOKE_TRY(yoke_context_open(portal, &ctx, "load:bounce", NULL, NULL));
     yoke_stream *stream;
     yoke_error *e = yoke_stream_open(ctx, &stream, NULL);
     if (!e)

@@ -129,14 +129,19 @@ static unsigned strike_everywhere(uint32_t dialog, enum proxy_way way, int signa
     return runs;
 }
 
-/* FAULT-05 */
-static void test_fault_05_kill_of_the_child_in_each_state(void **state)
+static void kill_everywhere(bool (*strike)(const struct strike *))
 {
     unsigned runs = 0;
     for (uint32_t i = 0; i < DIALOGS; i++)
         for (int way = 0; way < PROXY_WAYS; way++)
-            runs += strike_everywhere(i, (enum proxy_way)way, SIGKILL, child_is_struck);
+            runs += strike_everywhere(i, (enum proxy_way)way, SIGKILL, strike);
     assert_true(runs > 8 * DIALOGS);
+}
+
+/* FAULT-05 */
+static void test_fault_05_kill_of_the_child_in_each_state(void **state)
+{
+    kill_everywhere(child_is_struck);
 }
 
 static void test_stop_of_the_child_in_each_state(void **state)
@@ -230,11 +235,7 @@ static bool parent_is_struck(const struct strike *k)
 
 static void test_kill_of_the_parent_in_each_state(void **state)
 {
-    unsigned runs = 0;
-    for (uint32_t i = 0; i < DIALOGS; i++)
-        for (int way = 0; way < PROXY_WAYS; way++)
-            runs += strike_everywhere(i, (enum proxy_way)way, SIGKILL, parent_is_struck);
-    assert_true(runs > 8 * DIALOGS);
+    kill_everywhere(parent_is_struck);
 }
 
 static void test_stop_of_the_parent_in_each_state(void **state)

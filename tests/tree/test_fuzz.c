@@ -8,6 +8,7 @@
  * root has closed the channel another one is started, till FUZZ_FRAMES (10,000) are through. All is drawn
  * from FUZZ_SEED; meanwhile a correct child streams.
  */
+#include "doubling.h"
 #include "tree.h"
 
 #include "base/buffer.h"
@@ -20,33 +21,6 @@
 #include <sys/socket.h>
 
 /* ---- what the root asks of both its children ---- */
-
-YOKE_RECORD(number, (u64, value));
-
-static yoke_error *twice(const number *args, number *result)
-{
-    result->value = 2 * args->value;
-    return NULL;
-}
-
-static yoke_error *send_back(yoke_stream *stream)
-{
-    for (;;) {
-        number item;
-        YOKE_TRY(yoke_recv(stream, &item));
-        item.value *= 2;
-        YOKE_TRY(yoke_send(stream, &item));
-    }
-}
-
-static yoke_error *echo(yoke_context *ctx, const yoke_type_none *args, number *result)
-{
-    yoke_stream *stream;
-    YOKE_TRY(yoke_context_started(ctx, &(number){1}));
-    YOKE_TRY(yoke_stream_open(ctx, &stream, NULL));
-    result->value = 3;
-    return yoke_stream_close(stream, yoke_end_is_fine(send_back(stream)));
-}
 
 YOKE_MODULE(talk, YOKE_CALL(twice, number, number),
             YOKE_CONTEXT_STREAM(echo, none, number, number, number, number));
