@@ -680,7 +680,7 @@ static void refuse_each(const struct path *path, uint64_t seed)
         assert_int_equal(memory_live(), live);
         assert_true(n < 2000);
     } while (a.refused);
-    print_message("%s: %zu allocations\n", path->name, n - 1);
+    print_message("# %s: %zu allocations\n", path->name, n - 1);
 }
 
 static void test_sys_03_every_path_with_every_allocation_refused(void **state)
