@@ -152,10 +152,8 @@ static void end_all(yoke_actors *actors, enum child_event how)
     if (!actors->cancelled)
         actors->cancelled_at = yoke_now();
     actors->cancelled = true;
-    list_for_each(node, &actors->children) {
-        struct child *c = container_of(node, struct child, in_nursery);
-        child_post(c, c->starting ? CHILD_HARD : how);
-    }
+    list_for_each(node, &actors->children)
+        child_post(container_of(node, struct child, in_nursery), how);
 }
 
 static void cancel_all(yoke_actors *actors)
@@ -310,6 +308,7 @@ static yoke_error *connect_child(yoke_actors *actors, struct child *c, int chann
     }
     YOKE_TRY(peer_open(&c->peer, actors->actor, channel));
     c->peer->child = c;
+    child_advance(c, CHILD_MET);
     YOKE_TRY(spawn_send_spec(c->peer, actors, s->options, s->modules));
     return peer_begin(c->peer);
 }
@@ -409,6 +408,7 @@ static yoke_error *start(yoke_actors *actors, const struct start *s, yoke_portal
     if (e)
         return give_up(c, e);
     c->starting = false;
+    child_advance(c, CHILD_UP);
     registrar_enter_child(c);
     actors->started++;
     *portal = &c->peer->portal;

@@ -15,15 +15,59 @@
 
 /* ---- the ladder ---- */
 
+/* Short names keep the rows of the table on one line each; `TO` does nothing on the way. */
+#define TO(s)                                                                                                \
+    {                                                                                                        \
+        CHILD_NOTHING, CHILD_##s                                                                             \
+    }
+#define ASK(s)                                                                                               \
+    {                                                                                                        \
+        CHILD_ASK, CHILD_##s                                                                                 \
+    }
+#define AWAIT(s)                                                                                             \
+    {                                                                                                        \
+        CHILD_AWAIT, CHILD_##s                                                                               \
+    }
+#define STOP(s)                                                                                              \
+    {                                                                                                        \
+        CHILD_STOP_CLOCK, CHILD_##s                                                                          \
+    }
+#define GRANT(s)                                                                                             \
+    {                                                                                                        \
+        CHILD_GRANT, CHILD_##s                                                                               \
+    }
+#define TERM(s)                                                                                              \
+    {                                                                                                        \
+        CHILD_TERM, CHILD_##s                                                                                \
+    }
+#define KILL(s)                                                                                              \
+    {                                                                                                        \
+        CHILD_KILL, CHILD_##s                                                                                \
+    }
+#define REAP(s)                                                                                              \
+    {                                                                                                        \
+        CHILD_REAP, CHILD_##s                                                                                \
+    }
+
 /* clang-format off */
+/*
+ * Notes to the pairs that are not plain.
+ *   CLONED, CONNECTED x cancel   who starts it gives it up: there is nothing in it yet that could end gracefully
+ *   up to READY x timeout        no bound of the ladder runs; the start's own is the starter's (CHILD_HARD)
+ *   CLONED x eof, held           nobody reads its channel yet: the starter's handshake hears of the end
+ *   READY x held                 no bound runs; one that is asked while it is held gets none either (set_bound)
+ *   KILLED x released            a SIGKILL has no bound, and waits for no debugger
+ */
 static const struct child_step ladder[CHILD_STATES][CHILD_EVENTS] = {
-    /*                 cancel                         hard                         ack                            eof                            timeout                      exit */
-    [CHILD_RUNNING] = {{CHILD_ASK, CHILD_ASKED},      {CHILD_KILL, CHILD_KILLED},  {CHILD_NOTHING, CHILD_RUNNING}, {CHILD_AWAIT, CHILD_ENDING},   {CHILD_NOTHING, CHILD_RUNNING}, {CHILD_REAP, CHILD_REAPED}},
-    [CHILD_ASKED]   = {{CHILD_NOTHING, CHILD_ASKED},  {CHILD_KILL, CHILD_KILLED},  {CHILD_AWAIT, CHILD_ENDING},   {CHILD_AWAIT, CHILD_ENDING},   {CHILD_TERM, CHILD_TERMED},  {CHILD_REAP, CHILD_REAPED}},
-    [CHILD_ENDING]  = {{CHILD_NOTHING, CHILD_ENDING}, {CHILD_KILL, CHILD_KILLED},  {CHILD_NOTHING, CHILD_ENDING}, {CHILD_NOTHING, CHILD_ENDING}, {CHILD_TERM, CHILD_TERMED},  {CHILD_REAP, CHILD_REAPED}},
-    [CHILD_TERMED]  = {{CHILD_NOTHING, CHILD_TERMED}, {CHILD_KILL, CHILD_KILLED},  {CHILD_NOTHING, CHILD_TERMED}, {CHILD_NOTHING, CHILD_TERMED}, {CHILD_KILL, CHILD_KILLED},  {CHILD_REAP, CHILD_REAPED}},
-    [CHILD_KILLED]  = {{CHILD_NOTHING, CHILD_KILLED}, {CHILD_NOTHING, CHILD_KILLED}, {CHILD_NOTHING, CHILD_KILLED}, {CHILD_NOTHING, CHILD_KILLED}, {CHILD_NOTHING, CHILD_KILLED}, {CHILD_REAP, CHILD_REAPED}},
-    [CHILD_REAPED]  = {{CHILD_NOTHING, CHILD_REAPED}, {CHILD_NOTHING, CHILD_REAPED}, {CHILD_NOTHING, CHILD_REAPED}, {CHILD_NOTHING, CHILD_REAPED}, {CHILD_NOTHING, CHILD_REAPED}, {CHILD_NOTHING, CHILD_REAPED}},
+    /*                   met              up               held             released         cancel           hard             ack              eof              timeout          exit */
+    [CHILD_CLONED]    = {TO(CONNECTED),   TO(CLONED),      TO(CLONED),      TO(CLONED),      KILL(KILLED),    KILL(KILLED),    TO(CLONED),      TO(CLONED),      TO(CLONED),      REAP(REAPED)},
+    [CHILD_CONNECTED] = {TO(CONNECTED),   TO(READY),       TO(CONNECTED),   TO(CONNECTED),   KILL(KILLED),    KILL(KILLED),    TO(CONNECTED),   AWAIT(ENDING),   TO(CONNECTED),   REAP(REAPED)},
+    [CHILD_READY]     = {TO(READY),       TO(READY),       TO(READY),       TO(READY),       ASK(ASKED),      KILL(KILLED),    TO(READY),       AWAIT(ENDING),   TO(READY),       REAP(REAPED)},
+    [CHILD_ASKED]     = {TO(ASKED),       TO(ASKED),       STOP(ASKED),     GRANT(ASKED),    TO(ASKED),       KILL(KILLED),    AWAIT(ENDING),   AWAIT(ENDING),   TERM(TERMED),    REAP(REAPED)},
+    [CHILD_ENDING]    = {TO(ENDING),      TO(ENDING),      STOP(ENDING),    GRANT(ENDING),   TO(ENDING),      KILL(KILLED),    TO(ENDING),      TO(ENDING),      TERM(TERMED),    REAP(REAPED)},
+    [CHILD_TERMED]    = {TO(TERMED),      TO(TERMED),      STOP(TERMED),    GRANT(TERMED),   TO(TERMED),      KILL(KILLED),    TO(TERMED),      TO(TERMED),      KILL(KILLED),    REAP(REAPED)},
+    [CHILD_KILLED]    = {TO(KILLED),      TO(KILLED),      TO(KILLED),      TO(KILLED),      TO(KILLED),      TO(KILLED),      TO(KILLED),      TO(KILLED),      TO(KILLED),      REAP(REAPED)},
+    [CHILD_REAPED]    = {TO(REAPED),      TO(REAPED),      TO(REAPED),      TO(REAPED),      TO(REAPED),      TO(REAPED),      TO(REAPED),      TO(REAPED),      TO(REAPED),      TO(REAPED)},
 };
 /* clang-format on */
 
@@ -32,10 +76,20 @@ struct child_step child_step(enum child_state state, enum child_event event)
     return ladder[state][event];
 }
 
-/* A debugger may hold the child for as long as the person wants: no bound passes meanwhile. */
-enum { LEAST_TERM_MS = 100, HURRY_MS = 500, HELD_AGAIN_MS = 200, LOSS_BOUND_MS = 500, SWEEP_MS = 600 };
+enum { LEAST_TERM_MS = 100, HURRY_MS = 500, LOSS_BOUND_MS = 500, SWEEP_MS = 600 };
 
 enum { REPORT_BYTES_MAX = 4 << 20 };
+
+/* A debugger may hold the child for as long as the person wants: no bound passes meanwhile. */
+static bool is_held(const struct child *c)
+{
+    return c->peer && c->peer->held;
+}
+
+static void set_bound(struct child *c, int64_t deadline)
+{
+    c->deadline = is_held(c) ? YOKE_NEVER : deadline;
+}
 
 static void request_answered(struct yoke_context *request, void *arg)
 {
@@ -57,7 +111,7 @@ static void ask(struct child *c)
 {
     c->asked = true;
     c->asked_at = yoke_now();
-    c->deadline = c->asked_at + c->nursery->options.acknowledge_bound;
+    set_bound(c, c->asked_at + c->nursery->options.acknowledge_bound);
     yoke_log(YOKE_CANCEL, "asking actor `%s` (pid %d) to end", c->uid.name, (int)c->pid);
     yoke_error *e = send_request(c);
     if (e)
@@ -67,11 +121,16 @@ static void ask(struct child *c)
         child_post(c, c->actor->hurry == HURRY_KILL ? CHILD_HARD : CHILD_TIMEOUT);
 }
 
+static void grant(struct child *c)
+{
+    set_bound(c, yoke_now() + c->nursery->options.acknowledge_bound);
+}
+
 static void await_exit(struct child *c)
 {
     if (!c->asked_at)
         c->asked_at = yoke_now();
-    c->deadline = yoke_now() + c->nursery->options.acknowledge_bound;
+    grant(c);
 }
 
 static void send_signal(struct child *c, int number)
@@ -95,9 +154,10 @@ static void terminate(struct child *c)
     c->term_came_late = c->peer && yoke_event_is_set(&c->peer->drained);
     send_signal(c, SIGTERM);
     int64_t least = yoke_now() + YOKE_MS(LEAST_TERM_MS), bound = c->asked_at + c->nursery->options.kill_bound;
-    c->deadline = bound > least ? bound : least;
+    bound = bound > least ? bound : least;
     if (c->actor->hurry && !c->actor->is_root)
-        c->deadline = earlier(c->deadline, yoke_now() + YOKE_MS(HURRY_MS));
+        bound = earlier(bound, yoke_now() + YOKE_MS(HURRY_MS));
+    set_bound(c, bound);
 }
 
 static void kill_hard(struct child *c)
@@ -120,6 +180,12 @@ static void act(struct child *c, enum child_action action)
     case CHILD_AWAIT:
         await_exit(c);
         break;
+    case CHILD_STOP_CLOCK:
+        c->deadline = YOKE_NEVER;
+        break;
+    case CHILD_GRANT:
+        grant(c);
+        break;
     case CHILD_TERM:
         terminate(c);
         break;
@@ -129,26 +195,18 @@ static void act(struct child *c, enum child_action action)
     }
 }
 
-/* No bound passes while somebody below has the terminal or waits for it; when it is given back, a whole one
- * is granted. */
-static bool is_granted(struct child *c)
-{
-    bool is_held = c->peer && c->peer->held, was_held = c->was_held;
-    c->was_held = is_held;
-    if (is_held)
-        c->deadline = yoke_now() + YOKE_MS(HELD_AGAIN_MS);
-    else if (was_held)
-        c->deadline = yoke_now() + c->nursery->options.acknowledge_bound;
-    return is_held || was_held;
-}
-
 static void step(struct child *c, enum child_event event)
 {
-    if (event == CHILD_TIMEOUT && is_granted(c))
+    if (event == CHILD_TIMEOUT && is_held(c)) /* that of somebody in a hurry */
         return;
     struct child_step s = child_step(c->state, event);
     c->state = s.next;
     act(c, s.action);
+}
+
+void child_advance(struct child *c, enum child_event event)
+{
+    step(c, event);
 }
 
 static void wake(struct child *c)
@@ -163,6 +221,18 @@ void child_post(struct child *c, enum child_event event)
     if (event == CHILD_CANCEL || event == CHILD_HARD)
         c->asked = true;
     wake(c);
+}
+
+void child_hold(struct peer *peer)
+{
+    if (!peer->held++ && peer->child)
+        child_post(peer->child, CHILD_HELD);
+}
+
+void child_release(struct peer *peer)
+{
+    if (!--peer->held && peer->child)
+        child_post(peer->child, CHILD_RELEASED);
 }
 
 /* Has a task of it been asked to cancel, and not answered? */
@@ -188,12 +258,12 @@ bool child_push(struct child *c)
         return false;
     if (c->actor->hurry == HURRY_KILL)
         child_post(c, CHILD_HARD);
-    else if (c->state == CHILD_RUNNING)
+    else if (c->state <= CHILD_READY)
         child_post(c, CHILD_CANCEL); /* and the next rung when that is done */
     else if (c->state != CHILD_TERMED)
         child_post(c, CHILD_TIMEOUT);
     else if (!c->actor->is_root)
-        c->deadline = earlier(c->deadline, yoke_now() + YOKE_MS(HURRY_MS));
+        set_bound(c, earlier(c->deadline, yoke_now() + YOKE_MS(HURRY_MS)));
     wake(c);
     return true;
 }

@@ -3,7 +3,8 @@
  * process is reaped.
  *
  * Its teardown is a table of states and events (child.c): cancel request, acknowledgement in a bounded time,
- * exit awaited, SIGTERM, SIGKILL.
+ * exit awaited, SIGTERM, SIGKILL; and none of the bounds passes while somebody in it or below it is at the
+ * debugger's prompt, or waits for that.
  */
 #ifndef ACTOR_CHILD_H
 #define ACTOR_CHILD_H
@@ -11,26 +12,42 @@
 #include "actor/peer.h"
 
 enum child_state {
-    CHILD_RUNNING,
-    CHILD_ASKED,  /* the cancel request went out */
-    CHILD_ENDING, /* it has acknowledged, or closed its channel: its exit is awaited */
-    CHILD_TERMED, /* SIGTERM went out */
-    CHILD_KILLED, /* SIGKILL went out */
+    CHILD_CLONED,    /* the process is there */
+    CHILD_CONNECTED, /* it has said who it is, and is told what it is to be */
+    CHILD_READY,     /* its start has returned */
+    CHILD_ASKED,     /* the cancel request went out */
+    CHILD_ENDING,    /* it has acknowledged, or closed its channel: its exit is awaited */
+    CHILD_TERMED,    /* SIGTERM went out */
+    CHILD_KILLED,    /* SIGKILL went out */
     CHILD_REAPED,
     CHILD_STATES
 };
 
+/* Of several at once the first is taken first. */
 enum child_event {
-    CHILD_CANCEL,  /* it is to end */
-    CHILD_HARD,    /* at once */
-    CHILD_ACK,     /* it answered the request */
-    CHILD_EOF,     /* its channel has ended */
-    CHILD_TIMEOUT, /* the state's bound has passed */
-    CHILD_EXIT,    /* the process has ended */
+    CHILD_MET,      /* the handshake is done */
+    CHILD_UP,       /* the start is */
+    CHILD_HELD,     /* it, or someone below it, is in the debugger or waits for that */
+    CHILD_RELEASED, /* and now nobody */
+    CHILD_CANCEL,   /* it is to end */
+    CHILD_HARD,     /* at once */
+    CHILD_ACK,      /* it answered the request */
+    CHILD_EOF,      /* its channel has ended */
+    CHILD_TIMEOUT,  /* the state's bound has passed */
+    CHILD_EXIT,     /* the process has ended */
     CHILD_EVENTS
 };
 
-enum child_action { CHILD_NOTHING, CHILD_ASK, CHILD_AWAIT, CHILD_TERM, CHILD_KILL, CHILD_REAP };
+enum child_action {
+    CHILD_NOTHING,
+    CHILD_ASK,
+    CHILD_AWAIT,
+    CHILD_STOP_CLOCK, /* no bound runs */
+    CHILD_GRANT,      /* a whole one, from now on */
+    CHILD_TERM,
+    CHILD_KILL,
+    CHILD_REAP
+};
 
 struct main_task;
 
@@ -53,7 +70,6 @@ struct child {
     enum child_state state;
     unsigned pending;    /* events that the supervisor has not yet taken: 1 << event */
     yoke_scope *wait;    /* that it sleeps in; cancelled to wake it */
-    bool was_held;       /* for the terminal, when a bound last passed */
     bool starting;       /* its end is the starter's business */
     bool asked;          /* somebody of this actor asked it to end: that it ends is no failure */
     unsigned sent;       /* signals of ours: 1 << number */
@@ -72,8 +88,14 @@ struct child {
 /* The supervisor for a process that was started. On an error the process is ended and reaped. */
 YOKE_MUST_USE yoke_error *child_new(struct child **child, yoke_actors *nursery, const yoke_uid *uid,
                                     yoke_process *process, int crash_fd);
+/* A step of its start, which is taken at once: what happens after it finds the child there. */
+void child_advance(struct child *child, enum child_event event);
 /* Tells the supervisor. Not a checkpoint. */
 void child_post(struct child *child, enum child_event event);
+/* Somebody at the other end of `peer`, or below it, wants the debugger's terminal; has no more use of it.
+ * Counted; its supervisor, if it is a child, gives it time. */
+void child_hold(struct peer *peer);
+void child_release(struct peer *peer);
 /* Brings a child that is being ended, or owes the answer to a cancel of one of its tasks, to the rung that
  * its actor is in a hurry for; false for others. Not a checkpoint. */
 bool child_push(struct child *child);

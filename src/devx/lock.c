@@ -1,5 +1,6 @@
 #include "devx/lock.h"
 
+#include "actor/child.h"
 #include "actor/context.h"
 #include "devx/debugger.h"
 
@@ -108,9 +109,9 @@ static yoke_error *pass_on(struct actor *a, yoke_context *below, const lock_args
 static yoke_error *lock_tty(yoke_context *ctx, const lock_args *args, yoke_type_none *result)
 {
     struct actor *a = ctx->peer->actor;
-    ctx->peer->held++;
+    child_hold(ctx->peer);
     yoke_error *e = a->is_root ? serve_as_root(a, ctx, args) : pass_on(a, ctx, args);
-    ctx->peer->held--;
+    child_release(ctx->peer);
     return e;
 }
 

@@ -3,7 +3,7 @@
  *
  * It is a context endpoint of the runtime, `yoke.devx:lock_tty`, that every actor serves: the root runs the
  * debugger, the others pass the dialog on to their parent. Its `started` says: the terminal is yours. Who
- * holds it or waits for it is not taken down by its supervisors (peer->held).
+ * holds it or waits for it is not taken down by its supervisors (child_hold).
  *
  *     the one who pauses                     the root
  *       lock_tty(request) ------------------> waits for its turn, first in, first out

@@ -18,15 +18,24 @@ static bool is_signal(enum child_action action)
     return action == CHILD_TERM || action == CHILD_KILL;
 }
 
-static void test_every_pair_keeps_the_rules(void **state)
+/* In this state something is awaited, and not for ever. */
+static bool has_bound(int s)
+{
+    return s == CHILD_ASKED || s == CHILD_ENDING || s == CHILD_TERMED;
+}
+
+/* REAP-27: what must hold of each pair of the table */
+static void test_reap_27_every_pair_keeps_the_rules(void **state)
 {
     for (int s = 0; s < CHILD_STATES; s++)
         for (int ev = 0; ev < CHILD_EVENTS; ev++) {
             struct child_step step = child_step((enum child_state)s, (enum child_event)ev);
             assert_true(step.next >= (enum child_state)s); /* never back up */
             assert_true(step.next < CHILD_STATES);
-            /* A signal goes out when time is up or somebody asks for it, at no other moment. */
-            assert_true(!is_signal(step.action) || ev == CHILD_TIMEOUT || ev == CHILD_HARD);
+            /* A signal goes out when time is up or somebody asks for the end, at no other moment; and a mere
+             * request is answered by one only as long as the child is not up. */
+            assert_true(!is_signal(step.action) || ev == CHILD_TIMEOUT || ev == CHILD_HARD ||
+                        (ev == CHILD_CANCEL && s < CHILD_READY));
             /* What is done and the state that says so are one thing. */
             assert_int_equal(step.action == CHILD_TERM, step.next == CHILD_TERMED && s != CHILD_TERMED);
             assert_int_equal(step.action == CHILD_KILL, step.next == CHILD_KILLED && s != CHILD_KILLED);
@@ -35,37 +44,80 @@ static void test_every_pair_keeps_the_rules(void **state)
             assert_int_equal(step.action == CHILD_REAP, step.next == CHILD_REAPED && s != CHILD_REAPED);
             /* Nothing but the exit of the process ends it. */
             assert_int_equal(step.action == CHILD_REAP, ev == CHILD_EXIT && s != CHILD_REAPED);
+            /* The debugger stops the clock where one runs, and nothing else moves for it. */
+            assert_int_equal(step.action == CHILD_STOP_CLOCK, ev == CHILD_HELD && has_bound(s));
+            assert_int_equal(step.action == CHILD_GRANT, ev == CHILD_RELEASED && has_bound(s));
+            assert_true((ev != CHILD_HELD && ev != CHILD_RELEASED) || step.next == (enum child_state)s);
+            /* Time passes where a bound runs, and a request or an end is heard where nothing has been asked.
+             */
+            assert_int_equal(ev == CHILD_TIMEOUT && step.action != CHILD_NOTHING,
+                             ev == CHILD_TIMEOUT && has_bound(s));
         }
 }
 
-static void test_pairs_that_act(void **state)
+static const struct pair {
+    enum child_state from;
+    enum child_event event;
+    enum child_action action;
+    enum child_state to;
+} pairs[] = {
+    {CHILD_CLONED, CHILD_MET, CHILD_NOTHING, CHILD_CONNECTED},
+    {CHILD_CLONED, CHILD_CANCEL, CHILD_KILL, CHILD_KILLED},
+    {CHILD_CLONED, CHILD_HARD, CHILD_KILL, CHILD_KILLED},
+    {CHILD_CLONED, CHILD_EXIT, CHILD_REAP, CHILD_REAPED},
+    {CHILD_CONNECTED, CHILD_UP, CHILD_NOTHING, CHILD_READY},
+    {CHILD_CONNECTED, CHILD_CANCEL, CHILD_KILL, CHILD_KILLED},
+    {CHILD_CONNECTED, CHILD_HARD, CHILD_KILL, CHILD_KILLED},
+    {CHILD_CONNECTED, CHILD_EOF, CHILD_AWAIT, CHILD_ENDING},
+    {CHILD_CONNECTED, CHILD_EXIT, CHILD_REAP, CHILD_REAPED},
+    {CHILD_READY, CHILD_CANCEL, CHILD_ASK, CHILD_ASKED},
+    {CHILD_READY, CHILD_HARD, CHILD_KILL, CHILD_KILLED},
+    {CHILD_READY, CHILD_EOF, CHILD_AWAIT, CHILD_ENDING},
+    {CHILD_READY, CHILD_EXIT, CHILD_REAP, CHILD_REAPED},
+    {CHILD_ASKED, CHILD_HELD, CHILD_STOP_CLOCK, CHILD_ASKED},
+    {CHILD_ASKED, CHILD_RELEASED, CHILD_GRANT, CHILD_ASKED},
+    {CHILD_ASKED, CHILD_HARD, CHILD_KILL, CHILD_KILLED},
+    {CHILD_ASKED, CHILD_ACK, CHILD_AWAIT, CHILD_ENDING},
+    {CHILD_ASKED, CHILD_EOF, CHILD_AWAIT, CHILD_ENDING},
+    {CHILD_ASKED, CHILD_TIMEOUT, CHILD_TERM, CHILD_TERMED},
+    {CHILD_ASKED, CHILD_EXIT, CHILD_REAP, CHILD_REAPED},
+    {CHILD_ENDING, CHILD_HELD, CHILD_STOP_CLOCK, CHILD_ENDING},
+    {CHILD_ENDING, CHILD_RELEASED, CHILD_GRANT, CHILD_ENDING},
+    {CHILD_ENDING, CHILD_HARD, CHILD_KILL, CHILD_KILLED},
+    {CHILD_ENDING, CHILD_TIMEOUT, CHILD_TERM, CHILD_TERMED},
+    {CHILD_ENDING, CHILD_EXIT, CHILD_REAP, CHILD_REAPED},
+    {CHILD_TERMED, CHILD_HELD, CHILD_STOP_CLOCK, CHILD_TERMED},
+    {CHILD_TERMED, CHILD_RELEASED, CHILD_GRANT, CHILD_TERMED},
+    {CHILD_TERMED, CHILD_HARD, CHILD_KILL, CHILD_KILLED},
+    {CHILD_TERMED, CHILD_TIMEOUT, CHILD_KILL, CHILD_KILLED},
+    {CHILD_TERMED, CHILD_EXIT, CHILD_REAP, CHILD_REAPED},
+    {CHILD_KILLED, CHILD_EXIT, CHILD_REAP, CHILD_REAPED},
+};
+
+/* NULL: nothing happens. */
+static const struct pair *expected(int s, int ev)
 {
-    static const struct {
-        enum child_state from;
-        enum child_event event;
-        enum child_state to;
-    } pairs[] = {
-        {CHILD_RUNNING, CHILD_CANCEL, CHILD_ASKED},  {CHILD_RUNNING, CHILD_EOF, CHILD_ENDING},
-        {CHILD_RUNNING, CHILD_HARD, CHILD_KILLED},   {CHILD_RUNNING, CHILD_EXIT, CHILD_REAPED},
-        {CHILD_ASKED, CHILD_ACK, CHILD_ENDING},      {CHILD_ASKED, CHILD_EOF, CHILD_ENDING},
-        {CHILD_ASKED, CHILD_TIMEOUT, CHILD_TERMED},  {CHILD_ASKED, CHILD_HARD, CHILD_KILLED},
-        {CHILD_ASKED, CHILD_EXIT, CHILD_REAPED},     {CHILD_ENDING, CHILD_TIMEOUT, CHILD_TERMED},
-        {CHILD_ENDING, CHILD_HARD, CHILD_KILLED},    {CHILD_ENDING, CHILD_EXIT, CHILD_REAPED},
-        {CHILD_TERMED, CHILD_TIMEOUT, CHILD_KILLED}, {CHILD_TERMED, CHILD_HARD, CHILD_KILLED},
-        {CHILD_TERMED, CHILD_EXIT, CHILD_REAPED},    {CHILD_KILLED, CHILD_EXIT, CHILD_REAPED},
-    };
-    size_t moves = 0, count = sizeof pairs / sizeof *pairs;
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(child_step(pairs[i].from, pairs[i].event).next, pairs[i].to);
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if ((int)pairs[i].from == s && (int)pairs[i].event == ev)
+            return &pairs[i];
+    return NULL;
+}
+
+/* REAP-27: the pairs at which something happens, and at all others nothing does */
+static void test_reap_27_every_pair_word_by_word(void **state)
+{
     for (int s = 0; s < CHILD_STATES; s++)
-        for (int ev = 0; ev < CHILD_EVENTS; ev++)
-            moves += child_step((enum child_state)s, (enum child_event)ev).next != (enum child_state)s;
-    assert_int_equal(moves, count); /* and no other pair moves */
+        for (int ev = 0; ev < CHILD_EVENTS; ev++) {
+            struct child_step step = child_step((enum child_state)s, (enum child_event)ev);
+            const struct pair *p = expected(s, ev);
+            assert_int_equal(step.action, p ? p->action : CHILD_NOTHING);
+            assert_int_equal(step.next, p ? p->to : (enum child_state)s);
+        }
 }
 
 static void test_time_alone_ends_in_a_kill(void **state)
 {
-    enum child_state s = child_step(CHILD_RUNNING, CHILD_CANCEL).next;
+    enum child_state s = child_step(CHILD_READY, CHILD_CANCEL).next;
     for (int rungs = 0; s != CHILD_KILLED; rungs++) {
         assert_true(rungs < CHILD_STATES);
         s = child_step(s, CHILD_TIMEOUT).next;
@@ -268,6 +320,63 @@ static void test_the_bounds_are_the_nursery_s(void **state)
     struct cancel c = {.endpoint = "temper:deaf", .path = ""};
     assert_success(tree_run(short_bounds, &c));
     assert_in_range(c.ms, 300, 300 + 200 * TREE_SLOW);
+}
+
+/* ---- the debugger ---- */
+
+static struct child *child_of(const yoke_portal *p)
+{
+    return p->peer->child;
+}
+
+enum { HELD_MS = 700, ACKNOWLEDGE_MS = 300, KILL_MS = 400 };
+
+static yoke_error *release_after(void *arg)
+{
+    const yoke_portal *p = arg;
+    YOKE_TRY(yoke_sleep(YOKE_MS(HELD_MS)));
+    bool waited = child_of(p)->state == CHILD_ASKED && !child_of(p)->sent;
+    child_release(p->peer);
+    return waited ? NULL : yoke_raise(&CHECK_FAILED, "a bound has passed in the debugger");
+}
+
+static yoke_error *hold_and_cancel(struct scene *s, bool asked_already)
+{
+    if (asked_already)
+        child_post(child_of(s->portal), CHILD_CANCEL);
+    while (asked_already && child_of(s->portal)->state != CHILD_ASKED)
+        YOKE_TRY(yoke_checkpoint());
+    child_hold(s->portal->peer);
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, release_after, s->portal);
+    return yoke_nursery_close_flat(&n, e ? e : yoke_actors_cancel(s->actors));
+}
+
+static yoke_error *cancel_held(struct scene *s)
+{
+    YOKE_TRY(start_temper(s->actors, "worker", &s->portal));
+    YOKE_TRY(yoke_context_open(s->portal, &s->ctx, "temper:deaf", &(note){""}, NULL));
+    YOKE_TRY(yoke_sleep(YOKE_MS(50))); /* till it is deaf */
+    yoke_error *e = hold_and_cancel(s, s->arg);
+    yoke_error_free(yoke_context_close(s->ctx, NULL));
+    return e;
+}
+
+static yoke_error *held_app(void *arg)
+{
+    struct scene s = {.arg = arg};
+    yoke_actors_options options = {.acknowledge_bound = YOKE_MS(ACKNOWLEDGE_MS),
+                                   .kill_bound = YOKE_MS(KILL_MS)};
+    return with_actors(&s, &options, cancel_held);
+}
+
+/* REAP-27: the debugger (here its lock alone) holds a child that ignores all but SIGKILL, before it is asked
+ * to end and after it; the ladder goes on when it is released. */
+static void test_reap_27_no_bound_passes_in_the_debugger(void **state)
+{
+    assert_success(tree_run(held_app, NULL));
+    assert_success(tree_run(held_app, (void *)"asked already"));
 }
 
 /* ---- ten at once ---- */
@@ -614,12 +723,13 @@ static void test_without_descriptors_a_start_says_so(void **state)
     assert_success(tree_with_actors(start_with_few_fds, NULL));
 }
 
-TREE_MAIN(TEST(test_every_pair_keeps_the_rules), TEST(test_pairs_that_act),
+TREE_MAIN(TEST(test_reap_27_every_pair_keeps_the_rules), TEST(test_reap_27_every_pair_word_by_word),
           TEST(test_time_alone_ends_in_a_kill), TEST(test_who_acknowledges_gets_no_signal),
           TEST(test_who_takes_its_time_gets_no_signal), TEST(test_who_spins_dies_of_sigterm),
           TEST(test_who_ignores_sigterm_dies_of_sigkill), TEST(test_who_is_stopped_dies_of_sigkill),
           TEST(test_a_death_in_the_cancel_is_told_at_once), TEST(test_the_bounds_are_the_nursery_s),
-          TEST(test_ten_end_in_the_time_of_one), TEST(test_an_exit_nobody_asked_for), TEST(test_never_born),
+          TEST(test_reap_27_no_bound_passes_in_the_debugger), TEST(test_ten_end_in_the_time_of_one),
+          TEST(test_an_exit_nobody_asked_for), TEST(test_never_born),
           TEST(test_spawn_12_child_dies_before_the_handshake), TEST(test_spawn_11_child_never_connects),
           TEST(test_a_stillbirth_hurts_nobody_else), TEST(test_reap_20_someone_else_reaped_it),
           TEST(test_a_zombie_of_the_program_s_own_is_left_to_it),
