@@ -107,6 +107,15 @@ static yoke_error *send_request(struct child *c)
     return context_send_actor_cancel(c->request, &c->nursery->asker);
 }
 
+/* The next rung; who is in the debugger is not taken out of it by that. */
+static void hurry(struct child *c)
+{
+    if (c->actor->hurry == HURRY_KILL)
+        child_post(c, CHILD_HARD);
+    else if (!is_held(c))
+        child_post(c, CHILD_TIMEOUT);
+}
+
 static void ask(struct child *c)
 {
     c->asked = true;
@@ -118,7 +127,14 @@ static void ask(struct child *c)
         yoke_log(YOKE_CANCEL, "actor `%s` can't be asked: %s", c->uid.name, yoke_error_message(e));
     yoke_error_free(e);
     if (c->actor->hurry)
-        child_post(c, c->actor->hurry == HURRY_KILL ? CHILD_HARD : CHILD_TIMEOUT);
+        hurry(c);
+}
+
+/* Also for what somebody in a hurry has just asked for. */
+static void stop_clock(struct child *c)
+{
+    c->deadline = YOKE_NEVER;
+    c->pending &= ~(1u << CHILD_TIMEOUT);
 }
 
 static void grant(struct child *c)
@@ -181,7 +197,7 @@ static void act(struct child *c, enum child_action action)
         await_exit(c);
         break;
     case CHILD_STOP_CLOCK:
-        c->deadline = YOKE_NEVER;
+        stop_clock(c);
         break;
     case CHILD_GRANT:
         grant(c);
@@ -197,8 +213,6 @@ static void act(struct child *c, enum child_action action)
 
 static void step(struct child *c, enum child_event event)
 {
-    if (event == CHILD_TIMEOUT && is_held(c)) /* that of somebody in a hurry */
-        return;
     struct child_step s = child_step(c->state, event);
     c->state = s.next;
     act(c, s.action);
@@ -261,7 +275,7 @@ bool child_push(struct child *c)
     else if (c->state <= CHILD_READY)
         child_post(c, CHILD_CANCEL); /* and the next rung when that is done */
     else if (c->state != CHILD_TERMED)
-        child_post(c, CHILD_TIMEOUT);
+        hurry(c);
     else if (!c->actor->is_root)
         set_bound(c, earlier(c->deadline, yoke_now() + YOKE_MS(HURRY_MS)));
     wake(c);
