@@ -6,6 +6,7 @@
 #include "actor/orphan.h"
 #include "actor/peer.h"
 #include "actor/program.h"
+#include "actor/relay.h"
 #include "actor/root.h"
 #include "actor/serve.h"
 #include "actor/server.h"
@@ -32,13 +33,6 @@ struct child_run {
     struct actor actor;
 };
 
-static yoke_error *learn(struct actor *a, struct channel *channel)
-{
-    struct msg m;
-    YOKE_TRY(channel_receive(channel, &m));
-    return spawn_take_spec(a, &m);
-}
-
 static yoke_error *meet_parent(struct child_run *run, struct channel **channel)
 {
     struct actor *a = &run->actor;
@@ -51,10 +45,33 @@ static yoke_error *meet_parent(struct child_run *run, struct channel **channel)
         char comm[16];
         snprintf(comm, sizeof comm, "yoke-%.10s", uid.name);
         prctl(PR_SET_NAME, comm);
-        e = learn(a, *channel);
     }
     if (e)
         channel_close(*channel);
+    return e;
+}
+
+/* An actor that can't be what it is to be: its parent hears why, in no dialog, for there is none yet. */
+static void tell_failure(struct peer *parent, const yoke_error *failure)
+{
+    yoke_scope s;
+    yoke_error *e = channel_takes(parent->channel);
+    if (!e) {
+        relay_post(parent, (struct text_view){0}, failure, NULL);
+        e = yoke_move_on_after(&s, GUARD_BOUND);
+        if (!e)
+            e = yoke_scope_close(&s, channel_drain(parent->channel));
+    }
+    yoke_error_free(e);
+}
+
+static yoke_error *learn(struct peer *parent)
+{
+    struct msg m;
+    YOKE_TRY(channel_receive(parent->channel, &m));
+    yoke_error *e = spawn_take_spec(parent->actor, &m);
+    if (e)
+        tell_failure(parent, e);
     return e;
 }
 
@@ -102,7 +119,9 @@ static yoke_error *child_task(void *arg)
     YOKE_TRY(peer_open(&a->parent, a, channel));
     struct peer *parent = a->parent;
     parent->is_parent = true;
-    yoke_error *e = guard_begin(run->parent, &a->uid);
+    yoke_error *e = learn(parent);
+    if (!e)
+        e = guard_begin(run->parent, &a->uid);
     if (!e)
         e = interrupt_begin(a);
     if (!e)

@@ -29,19 +29,20 @@ enum proxy_way { PROXY_DOWN, PROXY_UP, PROXY_WAYS }; /* to the child, to its par
 
 enum proxy_deed {
     PROXY_NOTHING,
-    PROXY_CUT,    /* a part of the frame passes, then both ends are closed */
-    PROXY_STALL,  /* a part of the frame passes, then nothing more goes this way */
-    PROXY_TWICE,  /* the frame passes twice */
-    PROXY_BEFORE, /* the plan's bytes, or the message that it says, go before it */
-    PROXY_AFTER,  /* they go after it */
-    PROXY_STRIKE, /* it passes, then the plan's signal is sent to the child, if that has come so far */
-    PROXY_SUICIDE /* the same, to this process, which is the child's parent */
+    PROXY_CUT,     /* a part of the frame passes, then both ends are closed */
+    PROXY_STALL,   /* a part of the frame passes, then nothing more goes this way */
+    PROXY_TWICE,   /* the frame passes twice */
+    PROXY_BEFORE,  /* the plan's bytes, or the message that it says, go before it */
+    PROXY_AFTER,   /* they go after it */
+    PROXY_INSTEAD, /* they go, and it does not */
+    PROXY_STRIKE,  /* it passes, then the plan's signal is sent to the child, if that has come so far */
+    PROXY_SUICIDE  /* the same, to this process, which is the child's parent */
 };
 
 /* How much of the frame passes before a cut or a stall. */
 enum proxy_part { PART_NONE, PART_OF_LENGTH, PART_LENGTH, PART_HALF, PART_ALL_BUT_ONE, PROXY_PARTS };
 
-enum { PROXY_ANY_TYPE = MSG_TYPE_COUNT, PROXY_FRAMES_MAX = 4096 };
+enum { PROXY_ANY_TYPE = MSG_TYPE_COUNT, PROXY_FRAMES_MAX = 4096, PROXY_FIRST = 8 };
 
 struct proxy_plan {
     unsigned channel; /* which one of those that are made: 0 the first */
@@ -66,6 +67,7 @@ static struct {
     int ends[PROXY_WAYS]; /* what goes down, what goes up is read from it */
     pid_t child;          /* as its Aid tells */
     unsigned frames[PROXY_WAYS], matching;
+    enum msg_type first[PROXY_WAYS][PROXY_FIRST]; /* the types of the first frames */
     bool acted, stalled;
 } proxy;
 
@@ -158,9 +160,10 @@ static bool proxy_act(enum proxy_way way, const struct msg *m, const uint8_t *fr
     const struct proxy_plan *p = &proxy.plan;
     size_t part = p->deed == PROXY_CUT || p->deed == PROXY_STALL ? proxy_part_size(size) : size;
     proxy.acted = true;
-    if (p->deed == PROXY_BEFORE)
+    if (p->deed == PROXY_BEFORE || p->deed == PROXY_INSTEAD)
         proxy_put_in(way, m);
-    proxy_write(way, frame, part);
+    if (p->deed != PROXY_INSTEAD)
+        proxy_write(way, frame, part);
     if (p->deed == PROXY_TWICE)
         proxy_write(way, frame, size);
     if (p->deed == PROXY_AFTER)
@@ -178,6 +181,8 @@ static bool proxy_pass(enum proxy_way way, const uint8_t *frame, size_t size)
     struct msg m;
     yoke_error *e = msg_decode(frame + 4, size - 4, &msg_limits_default, &m);
     proxy_need(!e); /* what an actor says is correct */
+    if (proxy.frames[way] < PROXY_FIRST)
+        proxy.first[way][proxy.frames[way]] = m.type;
     proxy.frames[way]++;
     if (way == PROXY_UP && m.type == MSG_AID)
         proxy.child = (pid_t)m.aid.pid;

@@ -913,9 +913,111 @@ static void test_ipc_21_messages_in_flight_at_the_end(void **state)
     assert_int_equal(got, 1000);
 }
 
-TREE_MAIN(TEST(test_fault_13_messages_that_make_no_sense), TEST(test_fault_12_messages_that_come_late),
-          TEST(test_a_second_start_under_one_id), TEST(test_fault_09_garbage_after_a_good_handshake),
-          TEST(test_fault_10_length_over_the_limit), TEST(test_relay_11_the_peer_s_runtime_fails),
+/* ---- instead of the SpawnSpec ---- */
+
+static bool is_prepared;
+
+static yoke_error *prepare(void)
+{
+    is_prepared = true;
+    return NULL;
+}
+static yoke_error *prepared(const yoke_type_none *args, yoke_type_boolean *result)
+{
+    *result = is_prepared;
+    return NULL;
+}
+YOKE_MODULE(careful, YOKE_OPEN(prepare), YOKE_CALL(prepared, none, boolean));
+
+/* A daemon's start may have returned before the child has read anything. */
+static yoke_error *start_daemon(struct scene *s)
+{
+    YOKE_TRY(yoke_actors_start(s->actors, "worker", NULL, &s->portal));
+    return yoke_sleep_forever();
+}
+
+static yoke_error *start_careful(struct scene *s)
+{
+    return yoke_actors_start(s->actors, "worker", &(yoke_actor_options){.modules = "careful"}, &s->portal);
+}
+
+static yoke_error *dialog_of_start(struct scene *s)
+{
+    bool is;
+    YOKE_TRY(start_careful(s));
+    CHECK(proxy.first[PROXY_DOWN][0] == MSG_AID && proxy.first[PROXY_UP][0] == MSG_AID);
+    CHECK(proxy.first[PROXY_DOWN][1] == MSG_SPAWN_SPEC && proxy.first[PROXY_DOWN][2] == MSG_START);
+    CHECK(proxy.first[PROXY_UP][1] == MSG_START_ACK && proxy.first[PROXY_UP][2] == MSG_RETURN);
+    CHECK(proxy.frames[PROXY_DOWN] == 3 && proxy.frames[PROXY_UP] == 3);
+    YOKE_TRY(yoke_call(s->portal, "careful:prepared", NULL, &is));
+    yoke_portal *found; /* it is registered, and listens for who looks for it */
+    YOKE_TRY(yoke_find("worker", &found));
+    bool listens = found && yoke_uid_equal(yoke_portal_peer(found), yoke_portal_peer(s->portal));
+    YOKE_TRY(yoke_portal_close(found, NULL));
+    CHECK(is && listens);
+    return NULL;
+}
+
+/* A message of `type` that is correct but for its place. */
+static void make_message(struct msg *m, enum msg_type type)
+{
+    static const uint8_t nil[] = {0xc0}, yes[] = {0xc3}, empty_map[] = {0x80}, path[] = "\x91\x92\xa1x\xa1u";
+    static const struct uid_view uid = {{"x", 1}, {"u", 1}};
+    *m = (struct msg){.type = type, .cid = text_view("c")};
+    m->pld = (struct raw_view){type == MSG_CANCEL_ACK ? yes : nil, 1};
+    if (type == MSG_AID)
+        m->aid.uid = uid;
+    if (type == MSG_START) {
+        m->start.ns = m->start.func = text_view("x");
+        m->start.kwargs = (struct raw_view){empty_map, 1};
+        m->start.uid = uid;
+    }
+    if (type == MSG_START_ACK)
+        m->start_ack.functype = MSG_FUNC_CONTEXT;
+    if (type != MSG_ERROR)
+        return;
+    m->error.src_uid = uid;
+    m->error.src_type = m->error.boxed_type = text_view("test.K");
+    m->error.relay_path = (struct raw_view){path, sizeof path - 1};
+}
+
+static void start_wrongly(enum msg_type type, scene_fn start, bool itself)
+{
+    static struct told t;
+    struct tree_child c = {NULL, start, {.arg = NULL}};
+    struct buffer b = BUFFER_EMPTY;
+    struct msg m;
+    char says_what[80];
+    make_message(&m, type);
+    assert_success(msg_encode(&b, &m, &msg_limits_default));
+    proxy_arm(&(struct proxy_plan){
+        .type = MSG_SPAWN_SPEC, .deed = PROXY_INSTEAD, .bytes = buffer_begin(&b), .size = buffer_size(&b)});
+    run_told(tree_actors_app, &c, &t);
+    proxy_disarm();
+    buffer_free(&b);
+    snprintf(says_what, sizeof says_what, "the parent sent a %s and not the SpawnSpec", msg_type_name(type));
+    assert_true(proxy.acted && yoke_error_find(t.error, &YOKE_PROTOCOL) && says(t.error, says_what));
+    assert_true(proxy.first[PROXY_UP][1] == MSG_ERROR && proxy.frames[PROXY_UP] == 2);
+    assert_error_text(t.error, itself ? &YOKE_SPAWN_FAILED : &YOKE_ACTOR_EXITED, "actor `worker`");
+}
+
+/* SPAWN-05 */
+static void test_spawn_05_dialog(void **state)
+{
+    proxy_arm(&(struct proxy_plan){.type = PROXY_ANY_TYPE});
+    yoke_error *e = tree_with_actors(dialog_of_start, NULL);
+    proxy_disarm();
+    assert_success(e);
+    for (int type = 0; type < MSG_TYPE_COUNT; type++)
+        if (type != MSG_SPAWN_SPEC)
+            start_wrongly((enum msg_type)type, start_careful, true);
+    start_wrongly(MSG_YIELD, start_daemon, false);
+}
+
+TREE_MAIN(TEST(test_spawn_05_dialog), TEST(test_fault_13_messages_that_make_no_sense),
+          TEST(test_fault_12_messages_that_come_late), TEST(test_a_second_start_under_one_id),
+          TEST(test_fault_09_garbage_after_a_good_handshake), TEST(test_fault_10_length_over_the_limit),
+          TEST(test_relay_11_the_peer_s_runtime_fails),
           TEST(test_a_stalled_frame_holds_its_own_channel_alone), TEST(test_fault_15_one_channel_is_delayed),
           TEST(test_fault_01_the_child_breaks_the_channel), TEST(test_fault_02_the_parent_breaks_it),
           TEST(test_fault_03_both_break), TEST(test_ctrl_c_ends_a_stream_that_nobody_breaks),
