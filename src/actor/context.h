@@ -14,6 +14,7 @@
 #include "actor/dialog.h"
 #include "actor/peer.h"
 #include "base/buffer.h"
+#include "msg/cursor.h"
 
 #define CONTEXT_QUEUE_MESSAGES 64
 #define CONTEXT_CANCEL_BOUND   YOKE_MS(616)
@@ -23,8 +24,10 @@ struct inbox_item {
     list link;
     bool is_stop;
     size_t size;
+    struct aside aside; /* a large part of the payload, owned; or of size 0 */
     uint8_t payload[];
 };
+void inbox_item_free(struct inbox_item *item);
 
 /* A request to cancel a dialog's task that is answered when the task has ended. */
 struct pending_ack {

@@ -41,7 +41,7 @@ static yoke_error *read_stream_nowait(void *arg, void *message)
 
 static void free_message(void *message)
 {
-    memory_free(*(struct inbox_item **)message);
+    inbox_item_free(*(struct inbox_item **)message);
 }
 
 /* ---- open and end ---- */
@@ -113,7 +113,7 @@ static yoke_error *receive(struct yoke_fanout *f, yoke_subscriber *s, void *item
     f->references++; /* the stream, and the reader, may be closed meanwhile */
     yoke_error *e = wait ? yoke_broadcast_receive(s, &message) : yoke_broadcast_receive_nowait(s, &message);
     if (!e)
-        e = stream_decode(f->ctx, f->record, message, item);
+        e = stream_decode(f->ctx, f->record, message, item, false);
     release(f);
     return e;
 }

@@ -14,13 +14,38 @@ YOKE_ERROR_KIND(YOKE_STREAM_OVERRUN, "yoke.StreamOverrun", NULL);
 
 /* ---- the stream's queue ---- */
 
+void inbox_item_free(struct inbox_item *item)
+{
+    memory_free((void *)item->aside.data);
+    memory_free(item);
+}
+
+/* The message's own copy, but for what it can keep of the channel's. */
+static struct inbox_item *make_item(const struct msg *m)
+{
+    bool is_stop = m->type == MSG_STOP;
+    size_t size = is_stop ? 0 : m->pld.size;
+    struct inbox_item *item = memory_alloc(sizeof *item + size);
+    if (!item)
+        return NULL;
+    *item = (struct inbox_item){.is_stop = is_stop, .size = size};
+    if (size)
+        memcpy(item->payload, m->pld.data, size);
+    if (size && aside_is_in(m->aside, m->pld.data, m->pld.data + size)) {
+        item->aside = *m->aside;
+        item->aside.at = item->payload + (m->aside->at - m->pld.data);
+        m->aside->data = NULL;
+    }
+    return item;
+}
+
 void context_drop_inbox(struct yoke_context *ctx)
 {
     size_t messages = 0;
     while (!list_empty(&ctx->inbox)) {
         struct inbox_item *item = container_of(list_pop(&ctx->inbox), struct inbox_item, link);
         messages += !item->is_stop;
-        memory_free(item);
+        inbox_item_free(item);
     }
     ctx->inbox_count = 0;
     if (messages)
@@ -83,16 +108,11 @@ static void queue(struct yoke_context *ctx, const struct msg *m)
         ctx->overrun = true;
         return;
     }
-    size_t size = is_stop ? 0 : m->pld.size;
-    struct inbox_item *item = memory_alloc(sizeof *item + size);
+    struct inbox_item *item = make_item(m);
     if (!item) {
-        peer_break(ctx->peer, "no memory for a message of %zu bytes", size);
+        peer_break(ctx->peer, "no memory for a message of %zu bytes", is_stop ? 0 : m->pld.size);
         return;
     }
-    item->is_stop = is_stop;
-    item->size = size;
-    if (size)
-        memcpy(item->payload, m->pld.data, size);
     list_append(&ctx->inbox, &item->link);
     ctx->inbox_count++;
     give_time(ctx);

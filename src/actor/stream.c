@@ -108,10 +108,11 @@ yoke_error *yoke_send(yoke_stream *stream, const void *item)
 /* ---- receive ---- */
 
 /* `ctx` NULL: the stream is closed, there is nobody to be told. */
-yoke_error *stream_decode(struct yoke_context *ctx, const yoke_record *record, const struct inbox_item *from,
-                          void *item)
+yoke_error *stream_decode(struct yoke_context *ctx, const yoke_record *record, struct inbox_item *from,
+                          void *item, bool last)
 {
-    yoke_error *e = record_decode(record, from->payload, from->size, "item", item);
+    from->aside.to_take = last;
+    yoke_error *e = record_decode_aside(record, from->payload, from->size, "item", item, &from->aside);
     if (yoke_error_is(e, &YOKE_MSG_TYPE) && ctx && !ctx->stream.keep_on_type_error && !ctx->peer->lost)
         context_refuse(ctx, e);
     return e;
@@ -125,7 +126,7 @@ static yoke_error *take_first(struct yoke_context *ctx, struct inbox_item **item
         *item = first;
         return NULL;
     }
-    memory_free(first);
+    inbox_item_free(first);
     ctx->stream.ended = true;
     return stream_end(ctx);
 }
@@ -208,8 +209,8 @@ static yoke_error *receive(struct yoke_context *ctx, void *item, bool wait)
         return fanout_receive(ctx->stream.fanout, item, wait);
     struct inbox_item *first;
     YOKE_TRY(wait ? stream_take(ctx, &first) : stream_take_nowait(ctx, &first));
-    yoke_error *e = stream_decode(ctx, stream_received_record(ctx), first, item);
-    memory_free(first);
+    yoke_error *e = stream_decode(ctx, stream_received_record(ctx), first, item, true);
+    inbox_item_free(first);
     return e;
 }
 

@@ -22,9 +22,10 @@ const yoke_record *stream_received_record(const struct yoke_context *ctx);
 YOKE_MUST_USE yoke_error *stream_take(struct yoke_context *ctx, struct inbox_item **item);
 /* The same at once or not at all: YOKE_WOULD_BLOCK. Not a checkpoint. */
 YOKE_MUST_USE yoke_error *stream_take_nowait(struct yoke_context *ctx, struct inbox_item **item);
-/* What is in it; that it does not fit is told to its sender. */
+/* What is in it; that it does not fit is told to its sender. last: nobody decodes `from` again, so the item
+ * may keep what there is of it. */
 YOKE_MUST_USE yoke_error *stream_decode(struct yoke_context *ctx, const yoke_record *record,
-                                        const struct inbox_item *from, void *item);
+                                        struct inbox_item *from, void *item, bool last);
 /* Ends a one-way stream on its reader's side, and with it the dialog: the far task is asked to end if it has
  * not. Given the body's error, returns what remains. */
 YOKE_MUST_USE yoke_error *stream_close_one_way(struct yoke_context *ctx, yoke_error *e);

@@ -74,6 +74,17 @@ void memory_free(void *p)
     free(memory_give_away(p));
 }
 
+void memory_expect_large(void)
+{
+    static atomic_flag shown = ATOMIC_FLAG_INIT;
+    if (atomic_flag_test_and_set(&shown))
+        return;
+    int saved = errno;
+    void *volatile large = malloc(8 << 20); /* volatile: else both calls are left out */
+    free(large);
+    errno = saved;
+}
+
 void *memory_give_away(void *p)
 {
     if (p)

@@ -16,6 +16,14 @@ void *memory_realloc(void *p, size_t bytes);
 void memory_free(void *p);
 char *memory_strdup(const char *text) __attribute__((malloc)); /* NULL stays NULL */
 
+/*
+ * Large pieces will come and go. glibc returns a free heap's end to the system again and again till it has
+ * once seen a larger piece freed (mallopt(3), M_MMAP_THRESHOLD): it is shown one, the first time. Then up to
+ * 16 MiB stay with the process, and pieces of up to 8 MiB are taken of them without a page fault for each
+ * page. What the user has set by mallopt or by the environment stays.
+ */
+void memory_expect_large(void);
+
 /* Takes the piece out of the count and returns it: for what a user of the library is to free with free(3). */
 void *memory_give_away(void *p);
 

@@ -77,13 +77,26 @@ yoke_error *channel_broken(struct channel *c)
     return closed_error(c, &YOKE_TRANSPORT_LOCAL, "closed by this side");
 }
 
+static size_t unsent(const struct channel *c)
+{
+    return loan_total(&c->out, &c->loan);
+}
+
+/* The lender has its memory back. */
+static void end_loan(struct channel *c)
+{
+    c->loan.size = 0;
+    wake_first(&c->lenders, NULL);
+}
+
 /* What was not sent yet will not be. */
 static void end_sending(struct channel *c, const yoke_error *e)
 {
     while (!list_empty(&c->senders))
         wake_first(&c->senders, yoke_error_dup(e));
-    c->cut |= buffer_size(&c->out) > 0;
+    c->cut |= unsent(c) > 0;
     buffer_free(&c->out);
+    end_loan(c);
     yoke_event_set(&c->drained);
 }
 
@@ -130,6 +143,7 @@ yoke_error *channel_open(struct channel **channel, int fd, const struct transpor
     strcpy(c->peer.name, "?");
     c->peer_user = geteuid();
     list_init(&c->senders);
+    list_init(&c->lenders);
     yoke_event_init(&c->drained);
     c->flush.fn = flush_hook;
     c->written_in_pass = UINT64_MAX;
@@ -148,6 +162,7 @@ static void free_channel(struct channel *c)
     yoke_error_free(c->broken);
     yoke_error_free(c->mute);
     buffer_free(&c->in);
+    large_end(&c->large);
     buffer_free(&c->out);
     memory_free(c);
 }
@@ -179,7 +194,9 @@ static void wake_senders(struct channel *c)
     if (buffer_size(&c->out) <= CHANNEL_HIGH_WATER / 2)
         while (wake_first(&c->senders, NULL))
             ;
-    if (!buffer_size(&c->out))
+    if (!c->loan.size)
+        end_loan(c);
+    if (!unsent(c))
         yoke_event_set(&c->drained);
 }
 
@@ -199,9 +216,11 @@ static void go_mute(struct channel *c, yoke_error *e)
  */
 static bool write_out(struct channel *c)
 {
-    while (buffer_size(&c->out)) {
-        size_t count = buffer_size(&c->out);
-        ssize_t n = c->transport->write(c->fd, buffer_begin(&c->out), count);
+    while (unsent(c)) {
+        struct iovec parts[LOAN_PARTS];
+        int count = loan_parts(&c->out, &c->loan, parts);
+        ssize_t n = count == 1 ? c->transport->write(c->fd, parts[0].iov_base, parts[0].iov_len)
+                               : c->transport->write_parts(c->fd, parts, (size_t)count);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -211,7 +230,7 @@ static bool write_out(struct channel *c)
             return true;
         }
         c->bytes_out += (size_t)n;
-        buffer_consume(&c->out, (size_t)n);
+        loan_consume(&c->out, &c->loan, (size_t)n);
         wake_senders(c);
     }
     buffer_shrink(&c->out, 4 * CHANNEL_READ_BYTES);
@@ -226,7 +245,7 @@ static yoke_error *flush_task(void *arg)
     yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
     if (!e) {
         yoke_error *waited = NULL;
-        while (!waited && buffer_size(&c->out)) {
+        while (!waited && unsent(c)) {
             waited = poll_watch_writable(&c->watch);
             if (!waited)
                 write_out(c);
@@ -242,7 +261,7 @@ static yoke_error *flush_task(void *arg)
 
 static void flush(struct channel *c)
 {
-    if (c->flushing || !buffer_size(&c->out))
+    if (c->flushing || !unsent(c))
         return;
     c->written_in_pass = c->scheduler->passes;
     /* The edge of a socket that takes more is remembered by the watch; it is stale before a write that finds
@@ -277,15 +296,16 @@ yoke_error *channel_takes(struct channel *c)
     return can_send(c) ? NULL : cannot_send(c);
 }
 
-static yoke_error *queue_frame(struct channel *c, const struct msg *m)
+/* loan NULL: all is copied. */
+static yoke_error *queue_frame(struct channel *c, const struct msg *m, struct loan *loan)
 {
     YOKE_TRY(channel_takes(c));
-    YOKE_TRY(msg_encode(&c->out, m, &c->limits));
+    YOKE_TRY(msg_encode_lending(&c->out, m, &c->limits, loan));
     c->drained.set = false;
     c->frames_out++;
     if (c->flushing)
         return NULL;
-    if (c->written_in_pass != c->scheduler->passes || buffer_size(&c->out) >= CHANNEL_CORK_BYTES)
+    if (c->written_in_pass != c->scheduler->passes || unsent(c) >= CHANNEL_CORK_BYTES)
         flush(c);
     else
         pass_hook_set(c->scheduler, &c->flush);
@@ -294,7 +314,32 @@ static yoke_error *queue_frame(struct channel *c, const struct msg *m)
 
 yoke_error *channel_post(struct channel *c, const struct msg *m)
 {
-    return queue_frame(c, m);
+    return queue_frame(c, m, NULL);
+}
+
+/* Not by the news: what is to be told of them is told by the lender's next checkpoint, and the frame stays.
+ */
+static enum yoke_abort stop_lending(yoke_task *task, void *arg)
+{
+    struct waiter *w = arg;
+    list_remove(&w->link);
+    yoke_reschedule(task, NULL);
+    return YOKE_ABORT_REFUSED;
+}
+
+/* Till the socket has taken what `task` lends; a copy is made of what is left if it may not wait any longer.
+ */
+static yoke_error *lend(struct channel *c, yoke_task *task)
+{
+    if (!task_has_news(task)) {
+        struct waiter w = {.task = task};
+        list_append(&c->lenders, &w.link);
+        yoke_error *none = task_park(task, stop_lending, &w);
+        yoke_error_free(none);
+    }
+    if (!loan_take_back(&c->out, &c->loan))
+        channel_break(c, yoke_raise(&YOKE_NO_MEMORY, "no memory for the rest of a message"));
+    return can_send(c) ? NULL : cannot_send(c);
 }
 
 yoke_error *channel_send(struct channel *c, const struct msg *m)
@@ -308,13 +353,16 @@ yoke_error *channel_send(struct channel *c, const struct msg *m)
             return task_news(task);
         YOKE_TRY(wait_in(&c->senders, NULL));
     }
-    return queue_frame(c, m);
+    if (c->loan.size) /* there is one at a time */
+        return queue_frame(c, m, NULL);
+    YOKE_TRY(queue_frame(c, m, &c->loan));
+    return c->loan.size ? lend(c, task) : NULL;
 }
 
 yoke_error *channel_drain(struct channel *c)
 {
     flush(c);
-    if (buffer_size(&c->out))
+    if (unsent(c))
         YOKE_TRY(yoke_event_wait(&c->drained));
     else
         YOKE_TRY(yoke_checkpoint());
@@ -336,18 +384,21 @@ static yoke_error *look_for_frame(struct channel *c, bool *whole)
     *whole = false;
     if (have < HEADER_BYTES)
         return NULL;
+    have -= HEADER_BYTES;
     size_t length = frame_length(buffer_begin(&c->in));
     if (length > c->limits.frame_bytes)
         return yoke_raise(&YOKE_PROTOCOL, "a frame of %zu bytes is over the limit of %zu", length,
                           c->limits.frame_bytes);
-    *whole = have - HEADER_BYTES >= length;
+    if (have < length)
+        large_look(&c->large, &c->in, HEADER_BYTES, length);
+    *whole = large_is_whole(&c->large) && buffer_size(&c->in) - HEADER_BYTES >= length - c->large.size;
     return NULL;
 }
 
 /* Nothing more comes; what is left of the last frame is kept to itself. */
 static yoke_error *torn(struct channel *c)
 {
-    size_t have = buffer_size(&c->in);
+    size_t have = buffer_size(&c->in) + c->large.filled;
     char how[128];
     if (have < HEADER_BYTES)
         snprintf(how, sizeof how, "it ended in the middle of a frame's length: %zu of 4 bytes", have);
@@ -388,12 +439,14 @@ static yoke_error *read_more(struct channel *c)
         YOKE_TRY(poll_watch_readable(&c->watch));
         c->exhausted = false;
     }
-    if (!buffer_reserve(&c->in, CHANNEL_READ_BYTES))
+    struct iovec parts[LARGE_PARTS];
+    if (!buffer_reserve(&c->in, CHANNEL_READ_BYTES) || !large_parts(&c->large, &c->in, parts))
         return fail(c, yoke_raise(&YOKE_NO_MEMORY, "no memory for what it sends"));
-    size_t room = c->in.capacity - c->in.end;
-    ssize_t n = c->transport->read(c->fd, c->in.data + c->in.end, room);
+    size_t room = parts[0].iov_len + parts[1].iov_len;
+    ssize_t n = room == parts[0].iov_len ? c->transport->read(c->fd, parts[0].iov_base, room)
+                                         : c->transport->read_parts(c->fd, parts, LARGE_PARTS);
     if (n > 0) {
-        c->in.end += (size_t)n;
+        large_took(&c->large, &c->in, (size_t)n);
         c->exhausted = (size_t)n < room;
         c->bytes_in += (size_t)n;
         return NULL;
@@ -421,6 +474,7 @@ static yoke_error *receive(struct channel *c, struct msg *m)
     if (c->frame_left) {
         buffer_consume(&c->in, c->frame_left);
         c->frame_left = 0;
+        large_end(&c->large);
         if (!buffer_size(&c->in))
             buffer_shrink(&c->in, 4 * CHANNEL_READ_BYTES);
     }
@@ -433,10 +487,12 @@ static yoke_error *receive(struct channel *c, struct msg *m)
             break;
         YOKE_TRY(read_more(c));
     }
-    size_t length = frame_length(buffer_begin(&c->in));
-    yoke_error *e = msg_decode(buffer_begin(&c->in) + HEADER_BYTES, length, &c->limits, m);
+    size_t length = frame_length(buffer_begin(&c->in)) - c->large.size;
+    uint8_t *body = buffer_begin(&c->in) + HEADER_BYTES;
+    yoke_error *e = msg_decode_aside(body, length, large_aside(&c->large, body), &c->limits, m);
     if (e)
         return protocol_error(c, e);
+    c->large.expected = length + c->large.size >= LARGE_LEAST;
     c->frame_left = HEADER_BYTES + length;
     c->frames_in++;
     return NULL;

@@ -5,9 +5,11 @@
  * first one of a batch is written at once; those that the same batch sends after it wait for the next pass
  * and leave in one write, or earlier when enough has gathered. What the socket does not take is written by a
  * task of the channel's own when it can. A sender waits while more than CHANNEL_HIGH_WATER bytes are queued;
- * the runtime's own answers never wait (channel_post).
+ * the runtime's own answers never wait (channel_post). A large payload is not copied: its sender lends it,
+ * and waits till the socket has taken it, or takes it back, by a copy, when it is cancelled meanwhile.
  *
- * Receiving. One task reads as much as there is and is handed message by message, decoded in place.
+ * Receiving. One task reads as much as there is and is handed message by message, decoded in place. A large
+ * payload is read to memory of its own, which the message's taker may keep (large.h).
  *
  * A channel that broke stays broken: each later call returns an error of kind YOKE_TRANSPORT_CLOSED (or the
  * system's, see <yoke/ipc.h>) that names the peer and the reason. When the peer takes no more bytes only the
@@ -16,6 +18,8 @@
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H
 
+#include "base/loan.h"
+#include "ipc/large.h"
 #include "ipc/transport.h"
 #include "msg/uid.h"
 #include "msg/wire.h"
@@ -41,9 +45,12 @@ struct channel {
     enum msg_flag peer_is_registrar; /* as it says of itself */
 
     struct buffer in;
-    bool exhausted;    /* the last read took all there was: the next one waits for an edge first */
-    size_t frame_left; /* of the message handed out last: consumed by the next receive */
+    struct large large; /* what is read aside of `in` */
+    bool exhausted;     /* the last read took all there was: the next one waits for an edge first */
+    size_t frame_left;  /* of the message handed out last: consumed by the next receive */
     struct buffer out;
+    struct loan loan; /* of the lender's, in `out` */
+    list lenders;     /* one at most, till the loan is written */
     uint64_t written_in_pass;
     struct pass_hook flush;
     bool flushing; /* the channel's own task waits for the socket */
@@ -61,7 +68,8 @@ struct channel {
 /* Takes `fd` (non-blocking; closed by channel_close, also when this fails). limits NULL: the defaults. */
 YOKE_MUST_USE yoke_error *channel_open(struct channel **channel, int fd, const struct transport *transport,
                                        const struct msg_limits *limits);
-/* Sends a message. Checkpoint: a cancellation comes before the frame is queued, or not at all. */
+/* Sends a message. Checkpoint: a cancellation comes before the frame is queued, or not at all. What the
+ * message points to is not needed after it. */
 YOKE_MUST_USE yoke_error *channel_send(struct channel *c, const struct msg *m);
 /* The same without waiting, ever. For the runtime's answers. Not a checkpoint. */
 YOKE_MUST_USE yoke_error *channel_post(struct channel *c, const struct msg *m);

@@ -8,6 +8,7 @@
 #include <yoke/base.h>
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 enum { TRANSPORT_BACKLOG = 128 };
 
@@ -32,6 +33,9 @@ struct transport {
      * with ECONNRESET or EPIPE. */
     ssize_t (*read)(int fd, void *bytes, size_t room);
     ssize_t (*write)(int fd, const void *bytes, size_t count);
+    /* The same for bytes in several places, as readv(2) and writev(2). */
+    ssize_t (*read_parts)(int fd, struct iovec *parts, size_t count);
+    ssize_t (*write_parts)(int fd, struct iovec *parts, size_t count);
     /* Nothing more is wanted from the peer: a read gives what has come already, and then 0, also to whoever
      * waits for the descriptor. */
     void (*end_reading)(int fd);

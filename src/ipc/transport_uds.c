@@ -32,6 +32,16 @@ static ssize_t uds_write(int fd, const void *bytes, size_t count)
     return send(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+static ssize_t uds_read_parts(int fd, struct iovec *parts, size_t count)
+{
+    return recvmsg(fd, &(struct msghdr){.msg_iov = parts, .msg_iovlen = count}, MSG_DONTWAIT);
+}
+
+static ssize_t uds_write_parts(int fd, struct iovec *parts, size_t count)
+{
+    return sendmsg(fd, &(struct msghdr){.msg_iov = parts, .msg_iovlen = count}, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void uds_end_reading(int fd)
 {
     shutdown(fd, SHUT_RD);
@@ -238,6 +248,8 @@ const struct transport transport_uds = {
     .pair = uds_pair,
     .read = uds_read,
     .write = uds_write,
+    .read_parts = uds_read_parts,
+    .write_parts = uds_write_parts,
     .end_reading = uds_end_reading,
     .hang_up = uds_hang_up,
     .listen = uds_listen,

@@ -69,10 +69,23 @@ static const struct head heads[32] = {
     [0x1f] = {TOKEN_MAP, 4, COUNT, 0},
 };
 
+/* Only one head can end where the aside begins: the one that it belongs to. */
+static bool is_aside(const struct cursor *c, const uint8_t *at, uint64_t size, const struct token *t)
+{
+    return c->aside && t->type == TOKEN_BYTES && at == c->aside->at && size && size == c->aside->size;
+}
+
 /* Takes the view of a str, bytes or ext; an ext has its code before it. `at` is behind the head. */
 static enum cursor_fault take_bytes(struct cursor *c, const uint8_t *at, uint64_t size, struct token *t)
 {
     bool ext = t->type == TOKEN_EXT;
+    if (is_aside(c, at, size, t)) {
+        t->aside = c->aside;
+        t->bytes = c->aside->data;
+        t->size = c->aside->size;
+        c->at = at;
+        return CURSOR_FINE;
+    }
     if ((uint64_t)(c->end - at) < size + ext)
         return CURSOR_TRUNCATED;
     if (ext)
@@ -179,6 +192,19 @@ enum cursor_fault cursor_skip(struct cursor *c)
             depth--;
     } while (depth);
     return CURSOR_FINE;
+}
+
+bool cursor_cut_bytes(const struct cursor *c, const uint8_t **begin, size_t *size)
+{
+    size_t left = (size_t)(c->end - c->at);
+    if (!left || *c->at < 0xc0 || *c->at > 0xdf)
+        return false;
+    const struct head *head = &heads[*c->at - 0xc0];
+    if (head->type != TOKEN_BYTES || left - 1 < head->number)
+        return false;
+    *begin = c->at + 1 + head->number;
+    *size = (size_t)big_endian(c->at + 1, head->number);
+    return (size_t)(c->end - *begin) < *size;
 }
 
 const char *cursor_fault_text(enum cursor_fault fault)

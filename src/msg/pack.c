@@ -21,6 +21,7 @@ void pack_begin(struct pack *p, struct buffer *out, size_t limit)
     p->out = out;
     p->before = buffer_size(out);
     p->limit = limit;
+    p->loan = NULL;
     p->fault = PACK_FINE;
 }
 
@@ -32,6 +33,15 @@ void pack_undo(struct pack *p)
 void pack_raw(struct pack *p, const void *bytes, size_t size)
 {
     write_piece(p, bytes, size);
+}
+
+void pack_lasting(struct pack *p, const void *bytes, size_t size)
+{
+    if (p->fault || !p->loan || p->loan->size || size < LOAN_LEAST) {
+        write_piece(p, bytes, size);
+        return;
+    }
+    *p->loan = (struct loan){bytes, size, buffer_size(p->out)};
 }
 
 void pack_text(struct pack *p, const char *text, size_t size)

@@ -21,6 +21,21 @@ static yoke_error *malformed(const struct cursor *c, enum cursor_fault fault, co
     return record_misfit(path, "%s at byte %zu", cursor_fault_text(fault), cursor_offset(c));
 }
 
+/* The whole of a value that has an aside inside. */
+static yoke_error *copy_around(const struct aside *aside, const uint8_t *begin, size_t size, yoke_value *item)
+{
+    size_t before = (size_t)(aside->at - begin);
+    uint8_t *whole = memory_alloc(size + aside->size);
+    if (!whole)
+        return record_no_memory();
+    memcpy(whole, begin, before);
+    memcpy(whole + before, aside->data, aside->size);
+    if (size > before)
+        memcpy(whole + before + aside->size, aside->at, size - before);
+    *item = (yoke_value){whole, size + aside->size};
+    return NULL;
+}
+
 static yoke_error *decode_any(struct cursor *c, yoke_value *item, const struct record_path *path)
 {
     const uint8_t *begin = c->at;
@@ -33,6 +48,8 @@ static yoke_error *decode_any(struct cursor *c, yoke_value *item, const struct r
     size_t size = (size_t)(c->at - begin);
     if (size == 1 && *begin == 0xc0)
         return NULL;
+    if (aside_is_in(c->aside, begin, c->at))
+        return copy_around(c->aside, begin, size, item);
     YOKE_TRY(record_copy_bytes(begin, size, &item->data));
     item->size = size;
     return NULL;
@@ -360,13 +377,14 @@ static yoke_error *decode(struct cursor *c, const yoke_record *record, void *ite
 }
 
 static yoke_error *decode_whole(const yoke_record *record, const uint8_t *data, size_t size,
-                                const struct record_path *root, void *item)
+                                const struct record_path *root, void *item, struct aside *aside)
 {
     if (!item && record->shape != YOKE_SHAPE_NONE)
         return yoke_raise(&YOKE_USAGE, "%s: nowhere to put the %s", root->name, record->name);
     if (item)
         memset(item, 0, record->size);
     struct cursor c = cursor_over(data, size, SIZE_MAX, RECORD_NESTING);
+    c.aside = aside;
     yoke_error *e = decode(&c, record, item, root);
     if (!e && c.at != c.end)
         e = record_misfit(root, "%zu bytes behind the value", (size_t)(c.end - c.at));
@@ -378,8 +396,14 @@ static yoke_error *decode_whole(const yoke_record *record, const uint8_t *data, 
 yoke_error *record_decode(const yoke_record *record, const uint8_t *data, size_t size, const char *path,
                           void *item)
 {
+    return record_decode_aside(record, data, size, path, item, NULL);
+}
+
+yoke_error *record_decode_aside(const yoke_record *record, const uint8_t *data, size_t size, const char *path,
+                                void *item, struct aside *aside)
+{
     struct record_path root = {.name = path};
-    return decode_whole(record, data, size, &root, item);
+    return decode_whole(record, data, size, &root, item, aside);
 }
 
 yoke_error *record_decode_args(const yoke_record *record, const uint8_t *data, size_t size, void *item)
@@ -388,8 +412,8 @@ yoke_error *record_decode_args(const yoke_record *record, const uint8_t *data, s
     struct record_path root = {.name = "args", .strict = true};
     char nothing;
     if (record->shape == YOKE_SHAPE_NONE)
-        return decode_whole(&no_arguments, data, size, &root, &nothing);
+        return decode_whole(&no_arguments, data, size, &root, &nothing, NULL);
     if (record->shape != YOKE_SHAPE_STRUCT)
         return yoke_raise(&YOKE_USAGE, "arguments are a record of YOKE_RECORD or none, not %s", record->name);
-    return decode_whole(record, data, size, &root, item);
+    return decode_whole(record, data, size, &root, item, NULL);
 }

@@ -83,7 +83,7 @@ static yoke_error *encode_bytes(struct pack *p, const yoke_bytes *bytes, const s
     if (bytes->size > UINT32_MAX)
         return too_long(path, bytes->size);
     msgpack_pack_bin(&p->packer, bytes->size);
-    pack_raw(p, bytes->data, bytes->size);
+    pack_lasting(p, bytes->data, bytes->size);
     return NULL;
 }
 
@@ -283,16 +283,26 @@ yoke_error *record_encode(struct buffer *out, const yoke_record *record, const v
 yoke_error *record_encode_with(struct buffer *out, const yoke_record *record, const void *item,
                                const char *path, bool unchecked)
 {
+    return record_encode_lending(out, record, item, path, unchecked, NULL);
+}
+
+yoke_error *record_encode_lending(struct buffer *out, const yoke_record *record, const void *item,
+                                  const char *path, bool unchecked, struct loan *loan)
+{
     if (!item && record->shape != YOKE_SHAPE_NONE && record->shape != YOKE_SHAPE_ANY)
         return yoke_raise(&YOKE_USAGE, "%s: expected %s, got NULL", path, record->name);
     struct record_path root = {.name = path, .unchecked = unchecked};
     struct pack p;
     pack_begin(&p, out, SIZE_MAX);
+    p.loan = loan;
     yoke_error *e = encode(&p, record, item, &root);
     if (!e && p.fault)
         e = yoke_raise(&YOKE_NO_MEMORY, "%s: no memory to encode it", path);
-    if (e)
-        pack_undo(&p);
+    if (!e)
+        return NULL;
+    pack_undo(&p);
+    if (loan)
+        loan->size = 0;
     return e;
 }
 

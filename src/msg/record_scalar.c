@@ -151,6 +151,11 @@ static yoke_error *decode_bytes(const struct token *t, yoke_bytes *item, const s
         return record_unexpected(YOKE_SHAPE_BYTES, t, path);
     if (t->size == 0)
         return NULL;
+    if (t->aside && t->aside->to_take) {
+        *item = (yoke_bytes){t->aside->data, t->size};
+        t->aside->data = NULL;
+        return NULL;
+    }
     uint8_t *data;
     YOKE_TRY(record_copy_bytes(t->bytes, t->size, &data));
     *item = (yoke_bytes){data, t->size};

@@ -8,7 +8,7 @@
 #ifndef MSG_WIRE_H
 #define MSG_WIRE_H
 
-#include "base/buffer.h"
+#include "base/loan.h"
 
 #include <yoke/msg.h>
 
@@ -59,10 +59,13 @@ struct msg_item {
 
 enum msg_functype { MSG_FUNC_ASYNCFUNC, MSG_FUNC_ASYNCGEN, MSG_FUNC_CONTEXT };
 
+struct aside;
+
 struct msg {
     enum msg_type type;
     struct text_view cid;     /* of all but Aid and SpawnSpec; data NULL: nil (Error alone) */
     struct msg_item pld_item; /* to encode, instead of `pld`; never set by msg_decode */
+    struct aside *aside;      /* of what was decoded: bytes that are not in the views; or NULL */
     union {
         struct {
             struct uid_view uid;
@@ -115,6 +118,16 @@ const char *msg_type_name(enum msg_type type);
  */
 YOKE_MUST_USE yoke_error *msg_decode(const uint8_t *body, size_t size, const struct msg_limits *limits,
                                      struct msg *out);
+/* The same for a body that has an aside (NULL: none): `size` is without it. */
+YOKE_MUST_USE yoke_error *msg_decode_aside(const uint8_t *body, size_t size, struct aside *aside,
+                                           const struct msg_limits *limits, struct msg *out);
+/*
+ * Of a Yield whose first `have` bytes have come: where its first large `bytes` begins, of which only a part
+ * is there, and its size as announced. False: nothing of that kind is in sight, at MSG_ASIDE_LOOK bytes it
+ * never will.
+ */
+enum { MSG_ASIDE_LOOK = 1024 };
+bool msg_find_aside(const uint8_t *body, size_t have, size_t *at, size_t *size);
 /*
  * Appends the whole frame (length and body) in the shortest form and the fields' own order, as the recorded
  * peers do. What would kill or confuse a peer is refused with YOKE_USAGE before anything is appended: a text
@@ -127,6 +140,10 @@ YOKE_MUST_USE yoke_error *msg_decode(const uint8_t *body, size_t size, const str
  */
 YOKE_MUST_USE yoke_error *msg_encode(struct buffer *out, const struct msg *m,
                                      const struct msg_limits *limits);
+
+/* The same; what is large of an item may become `loan` (of size 0 before; NULL: it is copied as well). */
+YOKE_MUST_USE yoke_error *msg_encode_lending(struct buffer *out, const struct msg *m,
+                                             const struct msg_limits *limits, struct loan *loan);
 
 /* Text from a C string (NULL gives the nil view); uid likewise. */
 struct text_view text_view(const char *s);

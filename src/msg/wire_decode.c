@@ -216,13 +216,21 @@ static yoke_error *check_complete(const struct decoder *d)
 
 yoke_error *msg_decode(const uint8_t *body, size_t size, const struct msg_limits *limits, struct msg *out)
 {
+    return msg_decode_aside(body, size, NULL, limits, out);
+}
+
+yoke_error *msg_decode_aside(const uint8_t *body, size_t size, struct aside *aside,
+                             const struct msg_limits *limits, struct msg *out)
+{
     memset(out, 0, sizeof *out);
-    if (size > limits->frame_bytes)
-        return yoke_raise(&YOKE_PROTOCOL, "a frame of %zu bytes: at most %zu are allowed", size,
+    size_t whole = size + (aside ? aside->size : 0);
+    if (whole > limits->frame_bytes)
+        return yoke_raise(&YOKE_PROTOCOL, "a frame of %zu bytes: at most %zu are allowed", whole,
                           limits->frame_bytes);
     struct decoder d = {.cursor = cursor_over(body, size, limits->elements, limits->nesting),
                         .place = {&YOKE_PROTOCOL, NULL, NULL},
                         .out = out};
+    d.cursor.aside = out->aside = aside;
     struct token map;
     YOKE_TRY(wire_next(&d.cursor, &d.place, &map));
     if (map.type != TOKEN_MAP)
@@ -231,4 +239,31 @@ yoke_error *msg_decode(const uint8_t *body, size_t size, const struct msg_limits
     d.place.message = d.layout->name;
     YOKE_TRY(read_fields(&d, map.count));
     return check_complete(&d);
+}
+
+/* ---- a frame that is not whole yet ---- */
+
+static bool next_text_is(struct cursor *c, const char *text)
+{
+    struct token t;
+    return !cursor_next(c, &t) && t.type == TOKEN_STR &&
+           text_view_is((struct text_view){(const char *)t.bytes, t.size}, text);
+}
+
+bool msg_find_aside(const uint8_t *body, size_t have, size_t *at, size_t *size)
+{
+    size_t seen = have < MSG_ASIDE_LOOK ? have : MSG_ASIDE_LOOK;
+    struct cursor c = cursor_over(body, seen, SIZE_MAX, 0);
+    struct token t;
+    if (cursor_next(&c, &t) || t.type != TOKEN_MAP || !next_text_is(&c, "msg_type") ||
+        !next_text_is(&c, msg_type_name(MSG_YIELD)))
+        return false;
+    /* One token after the other, whatever contains which. */
+    while (!cursor_next(&c, &t))
+        continue;
+    const uint8_t *begin;
+    if (!cursor_cut_bytes(&c, &begin, size))
+        return false;
+    *at = (size_t)(begin - body);
+    return true;
 }

@@ -54,11 +54,12 @@ static yoke_error *check_flag(const struct checker *c, enum msg_flag flag, bool 
 /* The views come from records, from earlier messages, or from the application: what they hold is checked as
  * if a peer had sent it. */
 static yoke_error *check_raw(struct checker *c, enum form form, struct raw_view raw,
-                             const struct msg_limits *limits)
+                             const struct msg_limits *limits, struct aside *aside)
 {
     if (!raw.data)
         return form == FORM_MAP_OR_NIL || form == FORM_ADDRS_OR_NIL ? NULL : wrong(c, "missing");
     struct cursor cursor = cursor_over(raw.data, raw.size, c->elements + 1, limits->nesting);
+    cursor.aside = aside;
     YOKE_TRY(wire_check(&cursor, form, &c->place));
     if (cursor.at != cursor.end)
         return wrong(c, "more than one value");
@@ -107,7 +108,7 @@ static yoke_error *check_field(struct checker *c, const struct msg *m, const str
     case FORM_FUNCTYPE:
         return *(const unsigned *)from < 3 ? NULL : wrong(c, "unknown");
     default:
-        return check_raw(c, field->form, *(const struct raw_view *)from, limits);
+        return check_raw(c, field->form, *(const struct raw_view *)from, limits, NULL);
     }
 }
 
@@ -208,12 +209,18 @@ static yoke_error *write_item(struct pack *p, const struct msg *m, const struct 
     size_t before = buffer_size(p->out);
     if (p->fault)
         return NULL;
-    YOKE_TRY(record_encode_with(p->out, item->record, item->item, item->path, item->unchecked));
+    YOKE_TRY(record_encode_lending(p->out, item->record, item->item, item->path, item->unchecked, p->loan));
     struct checker c = {elements, {&YOKE_USAGE, wire_layouts[m->type].name, "pld"}};
     struct raw_view view = {buffer_begin(p->out) + before, buffer_size(p->out) - before};
-    if (buffer_size(p->out) - p->before > p->limit)
+    size_t lent = p->loan ? p->loan->size : 0;
+    if (lent > p->limit || buffer_size(p->out) - p->before > p->limit - lent) {
         p->fault = PACK_TOO_LARGE;
-    return p->fault ? NULL : check_raw(&c, FORM_VALUE, view, limits);
+        return NULL;
+    }
+    if (!lent)
+        return check_raw(&c, FORM_VALUE, view, limits, NULL);
+    struct aside aside = {buffer_begin(p->out) + p->loan->before, p->loan->data, lent, false};
+    return check_raw(&c, FORM_VALUE, view, limits, &aside);
 }
 
 static void write_field(struct pack *p, const struct msg *m, const struct field *field)
@@ -269,22 +276,31 @@ static yoke_error *write_body(struct pack *p, const struct msg *m, const struct 
 static void set_length(const struct pack *p)
 {
     uint8_t *at = buffer_begin(p->out) + p->before;
-    size_t length = buffer_size(p->out) - p->before - 4;
+    size_t length = buffer_size(p->out) - p->before - 4 + (p->loan ? p->loan->size : 0);
     for (unsigned i = 0; i < 4; i++)
         at[i] = (uint8_t)(length >> 8 * i);
 }
 
 yoke_error *msg_encode(struct buffer *out, const struct msg *m, const struct msg_limits *limits)
 {
+    return msg_encode_lending(out, m, limits, NULL);
+}
+
+yoke_error *msg_encode_lending(struct buffer *out, const struct msg *m, const struct msg_limits *limits,
+                               struct loan *loan)
+{
     size_t most = limits->frame_bytes < UINT32_MAX ? limits->frame_bytes : UINT32_MAX;
     struct pack p;
     pack_begin(&p, out, most + 4);
+    p.loan = loan;
     yoke_error *e = write_body(&p, m, limits);
     if (!e && !p.fault) {
         set_length(&p);
         return NULL;
     }
     pack_undo(&p);
+    if (loan)
+        loan->size = 0;
     if (e)
         return e;
     if (p.fault == PACK_TOO_LARGE)

@@ -170,6 +170,7 @@ __attribute__((unused)) static yoke_error *read_number(const struct msg *m, uint
 {
     struct cursor c = cursor_over(m->pld.data, m->pld.size, 8, 8);
     struct token array, count, fill;
+    c.aside = m->aside;
     CHECK(m->type == MSG_YIELD && text_view_is(m->cid, "dialog"));
     CHECK(!cursor_next(&c, &array) && array.type == TOKEN_ARRAY && array.count == 2);
     CHECK(!cursor_next(&c, &count) && count.type == TOKEN_UINT);

@@ -58,8 +58,10 @@ static yoke_error *all_sizes(struct ends *x)
     for (size_t i = 0; i < SIZES; i++) {
         struct msg m;
         YOKE_TRY(channel_receive(x->b, &m));
-        CHECK(x->b->frame_left == 4 + bodies[i]);
-        CHECK(m.pld.data[m.pld.size - 1] == 'x' && m.pld.size < bodies[i]);
+        CHECK(x->b->frame_left + x->b->large.size == 4 + bodies[i]);
+        const uint8_t *data = m.aside ? m.aside->data : m.pld.data;
+        size_t size = m.aside ? m.aside->size : m.pld.size;
+        CHECK(data[size - 1] == 'x' && size < bodies[i]);
     }
     struct buffer payload;
     struct msg m = sized(&payload, (64 << 20) + 1);

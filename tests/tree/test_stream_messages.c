@@ -198,13 +198,13 @@ static yoke_error *receive_to_the_end_one_by_one(struct duet *d)
     return yoke_stream_close(d->s.stream, NULL);
 }
 
-struct aside {
+struct elsewhere {
     struct duet *d;
     int got;
 };
 static yoke_error *receive_all_aside(void *arg)
 {
-    struct aside *a = arg;
+    struct elsewhere *a = arg;
     uint32_t item;
     yoke_error *e;
     while (!(e = yoke_recv(a->d->s.stream, &item)))
@@ -216,7 +216,7 @@ static yoke_error *receive_all_aside(void *arg)
  * end. */
 static yoke_error *receive_by_two(struct duet *d)
 {
-    struct aside a = {d, 0};
+    struct elsewhere a = {d, 0};
     yoke_nursery n;
     YOKE_TRY(yoke_nursery_open(&n));
     yoke_error *e = yoke_spawn(&n, receive_all_aside, &a);
