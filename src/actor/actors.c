@@ -442,7 +442,8 @@ static yoke_error *start_checked(yoke_actors *actors, const struct start *s, yok
         return yoke_raise(
             &YOKE_USAGE,
             "actor `%s` can't start: this program's main() does not take a child's command line over: "
-            "YOKE_MAIN(app) does, and yoke_child_main at the beginning of a main() of one's own",
+            "YOKE_MAIN(app) does, and yoke_child_main at the beginning of a main() of one's own; or "
+            ".command names another program, which does",
             s->name);
     YOKE_TRY(yoke_checkpoint());
     if (actors->cancelled)
