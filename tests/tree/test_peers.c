@@ -2,7 +2,7 @@
  * and that nothing is left of a listener however it ended. */
 #include "stranger.h"
 
-#include "actor/runtime.h"
+#include "actor/actors.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -767,6 +767,141 @@ static void test_ipc_21_in_flight_at_close(void **state)
     assert_success(tree_run(in_flight, NULL));
 }
 
+/* ---- identity, while the actor is being started ---- */
+
+/* In the test's folder: a child whose module opens waits for it. */
+static void path_of_leave(char path[128])
+{
+    snprintf(path, 128, "%s/leave", getenv("XDG_RUNTIME_DIR"));
+}
+
+static yoke_error *wait_for_leave(void)
+{
+    char path[128];
+    path_of_leave(path);
+    while (access(path, F_OK) != 0)
+        YOKE_TRY(yoke_sleep(YOKE_MS(2)));
+    return NULL;
+}
+YOKE_MODULE(newborn, YOKE_OPEN(wait_for_leave), YOKE_CALL(slow, none, none));
+
+static struct {
+    yoke_uid uid;
+    pid_t pid; /* 0: the stranger's own */
+} claim;
+
+/* Says that it is the newborn, and hears no more than who it has connected to. */
+static int claim_newborn(const char *path)
+{
+    static uint8_t body[1 << 12];
+    struct msg m;
+    int fd = stranger_socket(path);
+    if (fd < 0 || !put(fd, &(struct msg){.type = MSG_AID,
+                                         .aid = {.uid = uid_view(&claim.uid),
+                                                 .has_pid = true,
+                                                 .pid = claim.pid ? claim.pid : getpid()}}))
+        return 2;
+    if (!get(fd, body, sizeof body, &m) || m.type != MSG_AID)
+        return 3;
+    return recv(fd, body, 1, 0) == 0 ? 0 : 4;
+}
+
+static yoke_error *claim_from_elsewhere(const char *address, pid_t pid)
+{
+    int status;
+    claim.pid = pid;
+    YOKE_TRY(stranger_wait(stranger_process(claim_newborn, address + 5), &status));
+    return status ? yoke_raise(&CHECK_FAILED, "the stranger ended with %d", status) : NULL;
+}
+
+struct birth {
+    yoke_actors *actors;
+    char *const *command; /* or NULL: of this program, with the module that waits */
+    yoke_portal *portal;
+};
+
+static yoke_error *give_birth(void *arg)
+{
+    struct birth *b = arg;
+    yoke_actor_options options = {.modules = b->command ? NULL : "newborn", .command = b->command};
+    return yoke_actors_start(b->actors, "newborn", &options, &b->portal);
+}
+
+static yoke_error *claim_both_ways(const struct birth *b, enum child_state state)
+{
+    char *root;
+    YOKE_TRY(yoke_listen(&root));
+    yoke_error *e = NULL;
+    while (!e && (list_empty(&b->actors->children) ||
+                  container_of(b->actors->children.next, struct child, in_nursery)->state != state))
+        e = yoke_sleep(YOKE_MS(1));
+    if (!e) {
+        const struct child *c = container_of(b->actors->children.next, struct child, in_nursery);
+        claim.uid = c->uid;
+        e = claim_from_elsewhere(root, 0);
+        if (!e)
+            e = claim_from_elsewhere(root, c->pid);
+        if (!e && (!c->starting || c->state != state))
+            e = yoke_raise(&CHECK_FAILED, "the start has gone on meanwhile");
+    }
+    free(root);
+    return e;
+}
+
+/* The start goes on, and the child is who it is. */
+static yoke_error *claim_while_it_opens(struct scene *s)
+{
+    struct birth b = {.actors = s->actors};
+    char path[128];
+    yoke_nursery n;
+    path_of_leave(path);
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, give_birth, &b);
+    if (!e)
+        e = claim_both_ways(&b, CHILD_CONNECTED);
+    close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    YOKE_TRY(yoke_nursery_close_flat(&n, e));
+    unlink(path);
+    CHECK(yoke_uid_equal(yoke_portal_peer(b.portal), &claim.uid));
+    return yoke_call(b.portal, "newborn:slow", NULL, NULL);
+}
+
+/* It never says a word, so nobody has connected in its name when the start is given up. */
+static yoke_error *claim_before_it_connects(struct scene *s)
+{
+    char *command[] = {(char *)"sh", (char *)"-c", (char *)"exec sleep 1000", NULL};
+    struct birth b = {.actors = s->actors, .command = command};
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, give_birth, &b);
+    if (!e)
+        e = claim_both_ways(&b, CHILD_CLONED);
+    if (!e)
+        yoke_nursery_cancel(&n, "all was claimed");
+    YOKE_TRY(yoke_nursery_close_flat(&n, e));
+    CHECK(!b.portal && yoke_actors_count(s->actors) == 0);
+    return NULL;
+}
+
+static void claims(scene_fn fn)
+{
+    static char text[1 << 14];
+    struct tree_child c = {NULL, fn, {.arg = NULL}};
+    int status = tree_status(tree_actors_app, &c, text, sizeof text);
+    if (status)
+        print_error("%s", text);
+    assert_int_equal(status, 0);
+    assert_non_null(strstr(text, "is refused: the process is another one"));
+    assert_non_null(strstr(text, "is refused: that is a child of this actor"));
+}
+
+/* SPAWN-23 */
+static void test_spawn_23_not_the_parent_s_uid(void **state)
+{
+    claims(claim_before_it_connects);
+    claims(claim_while_it_opens);
+}
+
 /* ---- who does not read ---- */
 
 static yoke_error *never_reads(struct channel *c)
@@ -1189,6 +1324,7 @@ TREE_MAIN(TEST(test_ipc_04_several_channels), TEST(test_portal_03_one_channel), 
           TEST(test_portal_13_close_ends_what_it_opened), TEST(test_portal_14_holder_cancelled),
           TEST(test_wrong_ends), TEST(test_ipc_19_given_up), TEST(test_hostile_connectors),
           TEST(test_ipc_17_identity), TEST(test_tpt_09_credentials), TEST(test_ipc_21_in_flight_at_close),
-          TEST(test_srv_03_peers_that_do_not_read), TEST(test_srv_01_counts),
-          TEST(test_ipc_08_wait_for_peers), TEST(test_root_ended_by_another_program),
-          TEST(test_tpt_15_unlinked_at_the_end), TEST(test_reap_12_after_kill), TEST(test_killed_root))
+          TEST(test_spawn_23_not_the_parent_s_uid), TEST(test_srv_03_peers_that_do_not_read),
+          TEST(test_srv_01_counts), TEST(test_ipc_08_wait_for_peers),
+          TEST(test_root_ended_by_another_program), TEST(test_tpt_15_unlinked_at_the_end),
+          TEST(test_reap_12_after_kill), TEST(test_killed_root))
