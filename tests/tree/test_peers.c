@@ -1110,6 +1110,98 @@ static void test_ipc_08_wait_for_peers(void **state)
     assert_int_equal(other_end(), 0);
 }
 
+/* ---- strangers that stay ---- */
+
+/* Connects, says who it is, and waits for the end of the channel. */
+static int stay_connected(const char *path)
+{
+    static uint8_t body[1 << 12];
+    struct msg m;
+    yoke_uid self = anybody;
+    int fd = stranger_socket(path);
+    snprintf(self.uuid, sizeof self.uuid, "33333333-3333-4333-8333-%012d", (int)getpid());
+    if (fd < 0 || !put(fd, &(struct msg){.type = MSG_AID,
+                                         .aid = {.uid = uid_view(&self), .has_pid = true, .pid = getpid()}}))
+        return 2;
+    if (!get(fd, body, sizeof body, &m) || m.type != MSG_AID)
+        return 3;
+    return recv(fd, body, 1, 0) == 0 ? 0 : 4;
+}
+
+struct visit {
+    int stay, leave; /* strangers */
+    pid_t pids[4];
+    int64_t end_ms; /* when the body returned */
+};
+
+static yoke_error *wait_let_in(int wanted)
+{
+    counts c;
+    do {
+        YOKE_TRY(yoke_sleep(YOKE_MS(1)));
+        YOKE_TRY(count(NULL, &c));
+    } while (c.let_in != (uint64_t)wanted);
+    return NULL;
+}
+
+static yoke_error *be_visited(void *arg)
+{
+    struct visit *v = arg;
+    char *address;
+    YOKE_TRY(yoke_listen(&address));
+    for (int i = 0; i < v->stay + v->leave; i++)
+        v->pids[i] = stranger_process(stay_connected, address + 5);
+    free(address);
+    YOKE_TRY(wait_let_in(v->stay + v->leave));
+    for (int i = v->stay; i < v->stay + v->leave; i++)
+        kill(v->pids[i], SIGKILL);
+    YOKE_TRY(wait_let_in(v->stay));
+    v->end_ms = now_ms();
+    return NULL;
+}
+
+/* How long the end of a root takes that is visited so; what it says is in `text`. */
+static int64_t end_beside(struct visit v, char *text, size_t size)
+{
+    assert_int_equal(tree_status(be_visited, &v, text, size), 0);
+    int64_t took = now_ms() - v.end_ms;
+    for (int i = 0; i < v.stay + v.leave; i++) {
+        int status;
+        assert_int_equal(waitpid(v.pids[i], &status, 0), v.pids[i]);
+        assert_int_equal(status, i < v.stay ? 0 : SIGKILL); /* the others have seen the channel's end */
+    }
+    return took;
+}
+
+static yoke_error *end_below_the_root(struct scene *s)
+{
+    bool acknowledged;
+    pid_t pid = stranger_process(stay_connected, (char *)s->arg + 5);
+    int status;
+    YOKE_TRY(wait_counts(s->portal, 0, 0, 1));
+    int64_t begin = yoke_now();
+    YOKE_TRY(yoke_portal_cancel_actor(s->portal, YOKE_S(5), &acknowledged));
+    while (yoke_actors_count(s->actors))
+        YOKE_TRY(yoke_sleep(YOKE_MS(2)));
+    CHECK(acknowledged && tree_ms_since(begin) < 2900);
+    YOKE_TRY(stranger_wait(pid, &status));
+    return status ? yoke_raise(&CHECK_FAILED, "the stranger ended with %d", status) : NULL;
+}
+
+/* REAP-18 */
+static void test_reap_18_a_wait_for_peers_is_bounded(void **state)
+{
+    static char text[1 << 14];
+    assert_in_range(end_beside((struct visit){.stay = 2, .leave = 1}, text, sizeof text), 2900,
+                    3000 * TREE_SLOW);
+    assert_non_null(strstr(text, "2 peers have not left within 3000 ms, their channels are closed: "
+                                 "`anybody`, `anybody`\n"));
+    assert_int_equal(lines_with(text, "have not left"), 1);
+    assert_in_range(end_beside((struct visit){.leave = 2}, text, sizeof text), 0, 2900);
+    assert_null(strstr(text, "have not left"));
+    run_listening(end_below_the_root);
+}
+
 /* ---- a root that is ended by another program ---- */
 
 static yoke_error *end_it(void *address)
@@ -1326,5 +1418,5 @@ TREE_MAIN(TEST(test_ipc_04_several_channels), TEST(test_portal_03_one_channel), 
           TEST(test_ipc_17_identity), TEST(test_tpt_09_credentials), TEST(test_ipc_21_in_flight_at_close),
           TEST(test_spawn_23_not_the_parent_s_uid), TEST(test_srv_03_peers_that_do_not_read),
           TEST(test_srv_01_counts), TEST(test_ipc_08_wait_for_peers),
-          TEST(test_root_ended_by_another_program), TEST(test_tpt_15_unlinked_at_the_end),
-          TEST(test_reap_12_after_kill), TEST(test_killed_root))
+          TEST(test_reap_18_a_wait_for_peers_is_bounded), TEST(test_root_ended_by_another_program),
+          TEST(test_tpt_15_unlinked_at_the_end), TEST(test_reap_12_after_kill), TEST(test_killed_root))
