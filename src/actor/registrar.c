@@ -196,6 +196,9 @@ void registrar_remove_child(struct child *c)
     yoke_error *e = server_address_of(c->actor, &c->uid, c->pid, &address);
     if (!e)
         transport_uds.remove_stale(&address);
+    else if (c->death) /* who ends by itself leaves nothing */
+        yoke_log(YOKE_WARNING, "actor `%s` may have left a socket file: %s", c->uid.name,
+                 yoke_error_message(e));
     yoke_error_free(e);
 }
 

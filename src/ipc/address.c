@@ -224,8 +224,7 @@ static uint64_t fnv(uint64_t basis, const char *text)
 
 yoke_error *address_of_actor(struct address *a, const char *directory, const char *name, pid_t pid)
 {
-    memset(a, 0, sizeof *a);
-    a->kind = ADDRESS_UDS;
+    memset(a, 0, sizeof *a); /* none yet */
     char file[sizeof a->path];
     int size = snprintf(file, sizeof file, "%s@%d.sock", name, (int)pid);
     if (strlen(directory) + 1 + (size_t)size >= sizeof a->path || strchr(name, '/') || name[0] == '.')
@@ -237,6 +236,7 @@ yoke_error *address_of_actor(struct address *a, const char *directory, const cha
         return yoke_raise(&YOKE_USAGE,
                           "the directory %s is too deep for a socket: a path of %zu bytes, at most %zu",
                           directory, needed, sizeof a->path - 1);
+    a->kind = ADDRESS_UDS;
     memcpy(a->path, directory, at);
     a->path[at] = '/';
     memcpy(a->path + at + 1, file, (size_t)size + 1);

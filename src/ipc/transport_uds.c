@@ -99,11 +99,31 @@ static bool is_socket(const struct address *address)
     return lstat(address->path, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
+/* 0, or why not. */
+static int unlink_socket(const struct address *address)
+{
+    struct stat status;
+    if (lstat(address->path, &status) < 0)
+        return errno;
+    if (!S_ISSOCK(status.st_mode))
+        return ENOTSOCK;
+    return unlink(address->path) == 0 ? 0 : errno;
+}
+
+/* That it can't be done is said, and is nobody's error: what it is done for has failed already. */
 static void uds_remove_stale(const struct address *address)
 {
     pid_t owner;
-    if (is_socket(address) && !answers(address, &owner) && unlink(address->path) == 0)
+    if (is_socket(address) && answers(address, &owner))
+        return;
+    int error = unlink_socket(address);
+    if (!error)
         yoke_log(YOKE_TRANSPORT, "%s was left behind by a process that is gone: removed", address->path);
+    else if (error == ENOENT)
+        yoke_log(YOKE_TRANSPORT, "%s is gone, as the process that may have listened there", address->path);
+    else
+        yoke_log(YOKE_WARNING, "%s was left behind by a process that is gone, and can't be removed: %s",
+                 address->path, strerrordesc_np(error));
 }
 
 /* Two processes that find the same stale file must not remove each other's new one: what changes a name in a

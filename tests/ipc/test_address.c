@@ -182,6 +182,7 @@ static void test_tpt_07_a_directory_that_is_too_deep(void **state)
     assert_success(address_of_actor(&a, deep, "short", 4121));
     memset(deep + 1, 'd', 110);
     assert_error_text(address_of_actor(&a, deep, "short", 4121), &YOKE_USAGE, "at most 107");
+    assert_int_equal(a.kind, ADDRESS_NONE);
 }
 
 HARNESS_MAIN(TEST(test_texts), TEST(test_refused_texts_name_the_place), TEST(test_a_path_too_long),

@@ -1372,6 +1372,117 @@ static void test_reap_12_after_kill(void **state)
     unlink(registry);
 }
 
+/* ---- what can't be removed ---- */
+
+static struct {
+    const char *way;
+    char said[600]; /* the supervision's error, without its numbers */
+} spoiled;
+
+static void path_of_sockets(char path[128])
+{
+    snprintf(path, 128, "%s/yoke", getenv("XDG_RUNTIME_DIR"));
+}
+
+/* The child is killed, and its socket file is not where or as it was. */
+static yoke_error *kill_and_spoil(struct scene *s)
+{
+    char sockets[128];
+    path_of_sockets(sockets);
+    CHECK(access((char *)s->arg + 5, F_OK) == 0);
+    if (strcmp(spoiled.way, "gone") == 0)
+        CHECK(unlink((char *)s->arg + 5) == 0);
+    if (strcmp(spoiled.way, "read-only") == 0)
+        CHECK(chmod(sockets, 0500) == 0);
+    kill(yoke_portal_pid(s->portal), SIGKILL);
+    return yoke_sleep_forever();
+}
+
+static yoke_error *kill_where_none_can_listen(struct scene *s)
+{
+    YOKE_TRY(start(s, "child", &s->portal));
+    kill(yoke_portal_pid(s->portal), SIGKILL);
+    return yoke_sleep_forever();
+}
+
+static yoke_error *spoil_app(void *arg)
+{
+    struct listening l = {kill_and_spoil};
+    struct scene s = {.arg = &l};
+    bool deep = strcmp(spoiled.way, "too deep") == 0;
+    YOKE_TRY(yoke_log_set("transport"));
+    yoke_error *e = with_actors(&s, NULL, deep ? kill_where_none_can_listen : with_listening);
+    char *text = yoke_error_text(e), *to = spoiled.said;
+    for (const char *at = text; at && *at && to < spoiled.said + sizeof spoiled.said - 1; at++)
+        if (*at < '0' || *at > '9')
+            *to++ = *at;
+    *to = '\0';
+    free(text);
+    yoke_error_free(e);
+    return yoke_log_set("warning");
+}
+
+/* The asserts are for the test's own process. */
+#define EXPECT_THAT(condition)                                                                               \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            print_error("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                      \
+            _exit(1);                                                                                        \
+        }                                                                                                    \
+    } while (0)
+
+/* `said` is said once. */
+static void spoil(const char *way, const char *said)
+{
+    static char text[1 << 16];
+    spoiled.way = way;
+    int status = tree_status(spoil_app, NULL, text, sizeof text);
+    if (status || lines_with(text, said) != 1)
+        print_error("%s: `%s` is not said once in\n%s", way, said, text);
+    EXPECT_THAT(status == 0 && lines_with(text, said) == 1);
+}
+
+static void spoil_each_way(void)
+{
+    char as_it_is[sizeof spoiled.said], sockets[128], deep[256];
+    path_of_sockets(sockets);
+    spoil("not at all", ".sock was left behind by a process that is gone: removed");
+    strcpy(as_it_is, spoiled.said);
+    EXPECT_THAT(strstr(as_it_is, "died of SIGKILL"));
+    spoil("gone", ".sock is gone, as the process that may have listened there");
+    EXPECT_THAT(strcmp(spoiled.said, as_it_is) == 0);
+    spoil("read-only", ".sock was left behind by a process that is gone, and can't be removed: Permission");
+    EXPECT_THAT(strcmp(spoiled.said, as_it_is) == 0);
+    EXPECT_THAT(chmod(sockets, 0700) == 0 && !tree_run(listen_and_end, NULL)); /* the next tree can */
+    EXPECT_THAT(rmdir(sockets) == 0);
+    snprintf(deep, sizeof deep, "%s/%090d", getenv("XDG_RUNTIME_DIR"), 0);
+    setenv("XDG_RUNTIME_DIR", deep, 1);
+    spoil("too deep", "actor `child` may have left a socket file: the directory ");
+    EXPECT_THAT(strstr(spoiled.said, "died of SIGKILL"));
+}
+
+/* REAP-23: in a process of a user whom a directory's mode keeps out */
+static void test_reap_23_cleanup_after_a_kill_never_masks(void **state)
+{
+    char own[] = "/tmp/yoke-spoilt-XXXXXX", *before = strdup(getenv("XDG_RUNTIME_DIR"));
+    int status;
+    assert_non_null(mkdtemp(own));
+    assert_int_equal(chown(own, getuid() ? getuid() : 60123, (gid_t)-1), 0);
+    setenv("XDG_RUNTIME_DIR", own, 1);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (getuid() == 0 && (setresgid(60123, 60123, 60123) < 0 || setresuid(60123, 60123, 60123) < 0))
+            _exit(2);
+        spoil_each_way();
+        _exit(0);
+    }
+    setenv("XDG_RUNTIME_DIR", before, 1);
+    free(before);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(rmdir(own), 0);
+    assert_int_equal(status, 0);
+}
+
 /* A root, its child and that one's child, all of them listening: the root is killed. */
 static yoke_error *listening_tree(struct scene *s)
 {
@@ -1419,4 +1530,5 @@ TREE_MAIN(TEST(test_ipc_04_several_channels), TEST(test_portal_03_one_channel), 
           TEST(test_spawn_23_not_the_parent_s_uid), TEST(test_srv_03_peers_that_do_not_read),
           TEST(test_srv_01_counts), TEST(test_ipc_08_wait_for_peers),
           TEST(test_reap_18_a_wait_for_peers_is_bounded), TEST(test_root_ended_by_another_program),
-          TEST(test_tpt_15_unlinked_at_the_end), TEST(test_reap_12_after_kill), TEST(test_killed_root))
+          TEST(test_tpt_15_unlinked_at_the_end), TEST(test_reap_12_after_kill),
+          TEST(test_reap_23_cleanup_after_a_kill_never_masks), TEST(test_killed_root))
