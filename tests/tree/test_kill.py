@@ -117,12 +117,20 @@ class Tree:
     def wait_gone(self):
         """Nothing is left within the bound. Returns how long that took."""
         bound = gone()
-        check(select.select([self.ended], [], [], bound)[0], f"the root did not end: {processes.below()}")
+        if not select.select([self.ended], [], [], bound)[0]:
+            raise Failure(f"the root did not end in {bound:.1f} s: {processes.below()}; {self.later()}")
         status = self.root.wait()
         left, took = processes.wait_till_none(processes.below, self.root.pid, bound)
         check(not left, f"{bound:.1f} s later there is still {left}")
         check(not os.listdir(self.folder), f"files are left: {os.listdir(self.folder)}")
         return status
+
+    def later(self):
+        """What is too late is not what never comes."""
+        begin = time.monotonic()
+        if select.select([self.ended], [], [], PATIENCE)[0]:
+            return f"it ended {time.monotonic() - begin:.1f} s after that"
+        return f"nor in {PATIENCE} s more: {processes.below()}"
 
     def end(self):
         for p in processes.below():
