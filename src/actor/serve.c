@@ -34,9 +34,18 @@ static void refuse(struct peer *peer, struct text_view cid, yoke_error *e)
 
 /* ---- the end of an endpoint's task ---- */
 
+/* The actor ends because its parent is gone, and nobody has cancelled it: who is not below it loses it, as he
+ * would an actor that was killed itself. */
+static bool is_going_with_parent(const struct actor *a)
+{
+    return a->parent && a->parent->lost && a->cancel_called && yoke_uid_equal(&a->canceller, &a->uid);
+}
+
 static void post_cancelled(struct yoke_context *ctx)
 {
     struct actor *a = ctx->peer->actor;
+    if (is_going_with_parent(a) && (!ctx->has_canceller || yoke_uid_equal(&ctx->canceller, &a->uid)))
+        return;
     /* Python callers of plain calls expect no message: theirs ends with the acknowledgement alone. */
     if (ctx->kind == DIALOG_IS_CALL && !ctx->peer->channel->peer_is_yoke)
         return;
@@ -199,6 +208,8 @@ static yoke_error *prepare(struct peer *peer, const struct msg *m, const yoke_en
 static void serve_endpoint(struct peer *peer, const struct msg *m)
 {
     struct actor *a = peer->actor;
+    if (is_going_with_parent(a))
+        return;
     if (a->cancel_called) {
         refuse(peer, m->cid, relay_cancelled(&a->uid, &a->canceller, "actor `%s` is ending", a->uid.name));
         return;

@@ -744,8 +744,116 @@ static void test_reg_20_a_live_channel_comes_first(void **state)
     assert_success(tree_with_actors(live_channel, NULL));
 }
 
-TREE_MAIN(TEST(test_spawn_09_two_actors_talk), TEST(test_cancelled_by_a_sibling), TEST(test_reg_03_find),
-          TEST(test_reg_04_wait), TEST(test_reg_05_query), TEST(test_present_while_alive),
-          TEST(test_reg_25_killed_actors), TEST(test_reg_09_stale_entries), TEST(test_reg_27_comes_and_goes),
-          TEST(test_reg_23_odd_requests), TEST(test_reg_26_names_with_dots),
-          TEST(test_reg_10_the_same_name_twice), TEST(test_reg_20_a_live_channel_comes_first))
+/* ---- a subtree that goes ---- */
+
+static int32_t holding;
+
+static yoke_error *hold_on(const yoke_type_none *args, yoke_type_none *result)
+{
+    holding++;
+    return yoke_sleep_forever();
+}
+static yoke_error *count_holding(const yoke_type_none *args, yoke_type_i32 *result)
+{
+    *result = holding;
+    return NULL;
+}
+/* Calls an actor that is neither its parent nor its child. */
+static yoke_error *hold_other(const who *args, yoke_type_none *result)
+{
+    yoke_portal *other;
+    YOKE_TRY(yoke_wait_for(args->name, &other));
+    return yoke_portal_close(other, yoke_call(other, "subtree:hold_on", NULL, NULL));
+}
+static yoke_error *have_leaf(yoke_context *ctx, const yoke_type_none *args, yoke_type_i32 *result);
+
+YOKE_MODULE(subtree, YOKE_CALL(hold_on, none, none), YOKE_CALL(count_holding, none, i32),
+            YOKE_CALL(hold_other, who, none), YOKE_CONTEXT(have_leaf, none, i32, i32));
+
+static yoke_error *start_in_subtree(yoke_actors *actors, const char *name, yoke_portal **portal)
+{
+    return yoke_actors_start(actors, name, &(yoke_actor_options){.modules = "subtree"}, portal);
+}
+
+static yoke_error *with_leaf(struct scene *s)
+{
+    YOKE_TRY(start_in_subtree(s->actors, "leaf", &s->portal));
+    YOKE_TRY(yoke_context_started(s->ctx, &(int32_t){yoke_portal_pid(s->portal)}));
+    return yoke_sleep_forever();
+}
+static yoke_error *have_leaf(yoke_context *ctx, const yoke_type_none *args, yoke_type_i32 *result)
+{
+    struct scene s = {.ctx = ctx};
+    return with_actors(&s, NULL, with_leaf);
+}
+
+/* Who calls the leaf from elsewhere: a sibling of its parent's, and the root; and what they are told. */
+struct caller {
+    yoke_portal *portal; /* NULL: the root itself */
+    yoke_error *told;
+};
+static yoke_error *call_leaf(void *arg)
+{
+    struct caller *c = arg;
+    who leaf = {"leaf"};
+    c->told = c->portal ? yoke_call(c->portal, "subtree:hold_other", &leaf, NULL) : hold_other(&leaf, NULL);
+    return NULL;
+}
+
+static yoke_error *kill_when_called(struct scene *s, int32_t *leaf_pid)
+{
+    yoke_portal *leaf;
+    int32_t calls = 0;
+    YOKE_TRY(start_in_subtree(s->actors, "middle", &s->portal));
+    YOKE_TRY(yoke_context_open(s->portal, &s->ctx, "subtree:have_leaf", NULL, leaf_pid));
+    yoke_error *e = yoke_wait_for("leaf", &leaf);
+    while (!e && calls < 2) {
+        e = yoke_call(leaf, "subtree:count_holding", NULL, &calls);
+        if (!e)
+            e = yoke_sleep(YOKE_MS(2));
+    }
+    if (!e)
+        e = yoke_portal_close(leaf, NULL);
+    if (!e)
+        kill(yoke_portal_pid(s->portal), SIGKILL);
+    return yoke_context_close(s->ctx, e ? e : yoke_sleep_forever());
+}
+
+static yoke_error *middle_is_killed(int32_t *leaf_pid)
+{
+    struct scene s = {.actors = NULL};
+    YOKE_TRY(yoke_actors_open(&s.actors, NULL));
+    return yoke_actors_close(s.actors, kill_when_called(&s, leaf_pid));
+}
+
+static yoke_error *lose_subtree(struct scene *s)
+{
+    struct caller elsewhere = {.portal = NULL}, root = {.portal = NULL};
+    int32_t leaf_pid = 0;
+    yoke_nursery n;
+    YOKE_TRY(start_in_subtree(s->actors, "elsewhere", &elsewhere.portal));
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, call_leaf, &elsewhere);
+    if (!e)
+        e = yoke_spawn(&n, call_leaf, &root);
+    yoke_error *reported = e ? e : middle_is_killed(&leaf_pid);
+    YOKE_TRY(yoke_nursery_close(&n, NULL));
+    EXPECT(reported, &YOKE_ACTOR_DIED, "actor `middle`");
+    EXPECT(root.told, &YOKE_TRANSPORT_CLOSED, "the channel to actor `leaf`");
+    EXPECT_REMOTE(elsewhere.told, &YOKE_TRANSPORT_CLOSED, "the channel to actor `leaf`");
+    CHECK(leaf_pid > 0 && kill(leaf_pid, 0) < 0); /* nor is it a zombie of somebody else's */
+    return yoke_call(elsewhere.portal, "subtree:count_holding", NULL, &leaf_pid); /* who lives on */
+}
+
+/* REAP-06; that nothing at all is left, and so nothing was adopted, is looked at after each test */
+static void test_reap_06_kill_9_of_a_middle_actor(void **state)
+{
+    assert_success(tree_with_actors(lose_subtree, NULL));
+}
+
+TREE_MAIN(TEST(test_reap_06_kill_9_of_a_middle_actor), TEST(test_spawn_09_two_actors_talk),
+          TEST(test_cancelled_by_a_sibling), TEST(test_reg_03_find), TEST(test_reg_04_wait),
+          TEST(test_reg_05_query), TEST(test_present_while_alive), TEST(test_reg_25_killed_actors),
+          TEST(test_reg_09_stale_entries), TEST(test_reg_27_comes_and_goes), TEST(test_reg_23_odd_requests),
+          TEST(test_reg_26_names_with_dots), TEST(test_reg_10_the_same_name_twice),
+          TEST(test_reg_20_a_live_channel_comes_first))
