@@ -26,6 +26,9 @@ int harness_after(void **state);
  */
 long harness_tasks(long wanted);
 
+/* execv(3) of this very program; returns only if that failed. */
+void harness_exec_self(char *const argv[]);
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, harness_before, harness_after)
 
 #define HARNESS_MAIN(...)                                                                                    \

@@ -989,7 +989,7 @@ static void test_err_22_misuse_is_caught(void **state)
             dup2(ends[1], STDERR_FILENO);
             setenv("YOKE_CHECK_ERRORS", "1", 1);
             setenv("MISUSE", misuses[i].name, 1);
-            execl("/proc/self/exe", "test_error", (char *)NULL);
+            harness_exec_self((char *[]){(char *)"test_error", NULL});
             _exit(1);
         }
         close(ends[1]);
