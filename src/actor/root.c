@@ -143,6 +143,7 @@ static void end_serving(struct actor *a)
         return;
     actor_cancel(a, NULL);
     wait_shielded(&a->idle);
+    yoke_log(YOKE_RUNTIME, "the endpoints of this actor have ended");
     serve_acknowledge_end(a);
 }
 

@@ -286,6 +286,7 @@ static void stop(struct server *s)
 {
     guard_watch_file("");
     listener_close(s->listener);
+    yoke_log(YOKE_RUNTIME, "this actor listens no more");
     list_for_each(node, &s->newcomers)
         channel_break(container_of(node, struct newcomer, link)->channel,
                       yoke_raise(&YOKE_TRANSPORT_CLOSED, "this actor ends"));
@@ -375,6 +376,8 @@ static yoke_error *close_all(struct actor *a, int64_t patience)
             log_patience_lost(a, patience);
     }
     close_peers(a);
+    if (s)
+        yoke_log(YOKE_RUNTIME, "all who had connected to this actor are gone");
     return e;
 }
 

@@ -128,6 +128,37 @@ TREE_UNUSED static int stranger_socket(const char *path)
     return -1;
 }
 
+/* Writes one message to a blocking connection. */
+TREE_UNUSED static bool stranger_put(int fd, const struct msg *m)
+{
+    struct buffer b = BUFFER_EMPTY;
+    yoke_error *e = msg_encode(&b, m, &msg_limits_default);
+    bool sent = !e;
+    for (size_t at = 0; sent && at < buffer_size(&b);) {
+        ssize_t n = send(fd, buffer_begin(&b) + at, buffer_size(&b) - at, MSG_NOSIGNAL);
+        sent = n > 0;
+        at += n > 0 ? (size_t)n : 0;
+    }
+    yoke_error_free(e);
+    buffer_free(&b);
+    return sent;
+}
+
+/* Reads one frame; the body is in `body`. */
+TREE_UNUSED static bool stranger_get(int fd, uint8_t *body, size_t room, struct msg *m)
+{
+    uint8_t head[4];
+    if (recv(fd, head, 4, MSG_WAITALL) != 4)
+        return false;
+    size_t size = head[0] | (size_t)head[1] << 8;
+    if (head[2] || head[3] || size > room || recv(fd, body, size, MSG_WAITALL) != (ssize_t)size)
+        return false;
+    yoke_error *e = msg_decode(body, size, &msg_limits_default, m);
+    bool fine = !e;
+    yoke_error_free(e);
+    return fine;
+}
+
 /* A listener that accepts nobody by itself. */
 TREE_UNUSED static int stranger_listen(const char *path, int backlog)
 {

@@ -653,36 +653,6 @@ static void test_tpt_09_credentials(void **state)
 
 enum { BURST = 1000 };
 
-static bool put(int fd, const struct msg *m)
-{
-    struct buffer b = BUFFER_EMPTY;
-    yoke_error *e = msg_encode(&b, m, &msg_limits_default);
-    bool sent = !e;
-    for (size_t at = 0; sent && at < buffer_size(&b);) {
-        ssize_t n = send(fd, buffer_begin(&b) + at, buffer_size(&b) - at, MSG_NOSIGNAL);
-        sent = n > 0;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    yoke_error_free(e);
-    buffer_free(&b);
-    return sent;
-}
-
-/* Reads one frame; the body is in `body`. */
-static bool get(int fd, uint8_t *body, size_t room, struct msg *m)
-{
-    uint8_t head[4];
-    if (recv(fd, head, 4, MSG_WAITALL) != 4)
-        return false;
-    size_t size = head[0] | (size_t)head[1] << 8;
-    if (head[2] || head[3] || size > room || recv(fd, body, size, MSG_WAITALL) != (ssize_t)size)
-        return false;
-    yoke_error *e = msg_decode(body, size, &msg_limits_default, m);
-    bool fine = !e;
-    yoke_error_free(e);
-    return fine;
-}
-
 /* An actor that answers a context with all it has to say at once, and is gone. */
 static int burst_actor(const char *path)
 {
@@ -694,23 +664,24 @@ static int burst_actor(const char *path)
     while ((fd = accept(listener, NULL, NULL)) < 0)
         usleep(1000);
     unlink(path);
-    if (!put(fd, &(struct msg){.type = MSG_AID,
-                               .aid = {.uid = uid_view(&anybody), .has_pid = true, .pid = getpid()}}))
+    if (!stranger_put(fd,
+                      &(struct msg){.type = MSG_AID,
+                                    .aid = {.uid = uid_view(&anybody), .has_pid = true, .pid = getpid()}}))
         return 1;
-    if (!get(fd, body, sizeof body, &m) || m.type != MSG_AID || !get(fd, body, sizeof body, &m) ||
-        m.type != MSG_START || m.cid.size >= sizeof cid)
+    if (!stranger_get(fd, body, sizeof body, &m) || m.type != MSG_AID ||
+        !stranger_get(fd, body, sizeof body, &m) || m.type != MSG_START || m.cid.size >= sizeof cid)
         return 2;
     snprintf(cid, sizeof cid, "%.*s", (int)m.cid.size, m.cid.data);
     struct text_view id = text_view(cid);
-    if (!put(fd, &(struct msg){.type = MSG_START_ACK, .cid = id, .start_ack = {MSG_FUNC_CONTEXT}}) ||
-        !put(fd, &(struct msg){.type = MSG_STARTED, .cid = id, .pld = {nil, 1}}))
+    if (!stranger_put(fd, &(struct msg){.type = MSG_START_ACK, .cid = id, .start_ack = {MSG_FUNC_CONTEXT}}) ||
+        !stranger_put(fd, &(struct msg){.type = MSG_STARTED, .cid = id, .pld = {nil, 1}}))
         return 3;
-    if (!get(fd, body, sizeof body, &m) || m.type != MSG_YIELD)
+    if (!stranger_get(fd, body, sizeof body, &m) || m.type != MSG_YIELD)
         return 4;
     for (int i = 0; i < BURST; i++)
-        if (!put(fd, &(struct msg){.type = MSG_YIELD, .cid = id, .pld = {one, 1}}))
+        if (!stranger_put(fd, &(struct msg){.type = MSG_YIELD, .cid = id, .pld = {one, 1}}))
             return 5;
-    return put(fd, &(struct msg){.type = MSG_RETURN, .cid = id, .pld = {one, 1}}) ? 0 : 6;
+    return stranger_put(fd, &(struct msg){.type = MSG_RETURN, .cid = id, .pld = {one, 1}}) ? 0 : 6;
 }
 
 static yoke_error *receive_burst(yoke_stream *stream)
@@ -796,12 +767,12 @@ static int claim_newborn(const char *path)
     static uint8_t body[1 << 12];
     struct msg m;
     int fd = stranger_socket(path);
-    if (fd < 0 || !put(fd, &(struct msg){.type = MSG_AID,
-                                         .aid = {.uid = uid_view(&claim.uid),
-                                                 .has_pid = true,
-                                                 .pid = claim.pid ? claim.pid : getpid()}}))
+    if (fd < 0 || !stranger_put(fd, &(struct msg){.type = MSG_AID,
+                                                  .aid = {.uid = uid_view(&claim.uid),
+                                                          .has_pid = true,
+                                                          .pid = claim.pid ? claim.pid : getpid()}}))
         return 2;
-    if (!get(fd, body, sizeof body, &m) || m.type != MSG_AID)
+    if (!stranger_get(fd, body, sizeof body, &m) || m.type != MSG_AID)
         return 3;
     return recv(fd, body, 1, 0) == 0 ? 0 : 4;
 }
@@ -1120,10 +1091,11 @@ static int stay_connected(const char *path)
     yoke_uid self = anybody;
     int fd = stranger_socket(path);
     snprintf(self.uuid, sizeof self.uuid, "33333333-3333-4333-8333-%012d", (int)getpid());
-    if (fd < 0 || !put(fd, &(struct msg){.type = MSG_AID,
-                                         .aid = {.uid = uid_view(&self), .has_pid = true, .pid = getpid()}}))
+    if (fd < 0 ||
+        !stranger_put(fd, &(struct msg){.type = MSG_AID,
+                                        .aid = {.uid = uid_view(&self), .has_pid = true, .pid = getpid()}}))
         return 2;
-    if (!get(fd, body, sizeof body, &m) || m.type != MSG_AID)
+    if (!stranger_get(fd, body, sizeof body, &m) || m.type != MSG_AID)
         return 3;
     return recv(fd, body, 1, 0) == 0 ? 0 : 4;
 }

@@ -1,6 +1,6 @@
 /* The root: how it opens and ends, what goes down from it, and what a program is after it as it was before.
  */
-#include "tree.h"
+#include "stranger.h"
 
 #include "actor/peer.h"
 #include "base/memory.h"
@@ -58,6 +58,11 @@ static yoke_error *doze(const yoke_type_none *args, yoke_type_none *result)
 {
     return yoke_sleep_forever();
 }
+static yoke_error *doze_on(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    return yoke_sleep_forever();
+}
 static yoke_error *my_pid(const yoke_type_none *args, number *result)
 {
     result->n = getpid();
@@ -69,7 +74,8 @@ static yoke_error *break_down(const yoke_type_none *args, yoke_type_none *result
 }
 YOKE_MODULE(ends, YOKE_CALL(look, depth_of, view), YOKE_CALL(open_another_root, none, none),
             YOKE_CALL(cancel_itself, none, none), YOKE_CALL(doze, none, none),
-            YOKE_CALL(my_pid, none, number), YOKE_CALL(break_down, none, none));
+            YOKE_CONTEXT(doze_on, none, none, none), YOKE_CALL(my_pid, none, number),
+            YOKE_CALL(break_down, none, none));
 YOKE_MODULE(more, YOKE_CALL(my_pid, none, number));
 
 /* ---- helpers ---- */
@@ -223,6 +229,120 @@ static void test_implicit_root_ends_after_all_nurseries(void **state)
     yoke_event_init(&b.is_open);
     yoke_event_init(&b.may_close);
     assert_success(run_plainly(first_closes_first, &b));
+}
+
+/* ---- a root that is visited when it ends ---- */
+
+/* Calls a task of the root that sleeps, and leaves when that has ended. */
+static int call_the_root(const char *path)
+{
+    static uint8_t body[1 << 14];
+    static const uint8_t no_arguments[] = {0x80};
+    yoke_uid self = {"caller", "44444444-4444-4444-8444-444444444444"};
+    struct msg m;
+    int fd = stranger_socket(path);
+    if (fd < 0 ||
+        !stranger_put(fd, &(struct msg){.type = MSG_AID,
+                                        .aid = {.uid = uid_view(&self), .has_pid = true, .pid = getpid()}}))
+        return 2;
+    struct msg start = {.type = MSG_START, .cid = text_view("1")};
+    start.start.ns = text_view("ends");
+    start.start.func = text_view("doze_on");
+    start.start.kwargs = (struct raw_view){no_arguments, 1};
+    start.start.uid = uid_view(&self);
+    if (!stranger_put(fd, &start))
+        return 3;
+    while (stranger_get(fd, body, sizeof body, &m))
+        if (m.type == MSG_ERROR)
+            return 0;
+    return 4; /* the channel was closed before the task's end was told */
+}
+
+static struct visited {
+    char address[160];
+    pid_t pid;
+    bool fails;
+} visited;
+
+static yoke_error *be_called(void *arg)
+{
+    char *address;
+    YOKE_TRY(yoke_listen(&address));
+    bool same = !visited.address[0] || strcmp(address, visited.address) == 0;
+    snprintf(visited.address, sizeof visited.address, "%s", address);
+    free(address);
+    CHECK(same);
+    visited.pid = stranger_process(call_the_root, visited.address + 5);
+    while (!actor_here()->serving)
+        YOKE_TRY(yoke_sleep(YOKE_MS(1)));
+    return visited.fails ? yoke_raise(&APP_K, "the body failed") : NULL;
+}
+
+static yoke_error *visited_root(void *arg)
+{
+    yoke_actors *actors;
+    yoke_root_options root = {.modules = "ends", .log_filter = "runtime"};
+    YOKE_TRY(yoke_actors_open(&actors, &(yoke_actors_options){.root = &root}));
+    return yoke_actors_close(actors, be_called(NULL));
+}
+
+/* The places of the lines in `text` rise. */
+static bool in_order(const char *text, const char *const *lines, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        text = strstr(text, lines[i]);
+        if (!text)
+            return false;
+        text += strlen(lines[i]);
+    }
+    return true;
+}
+
+/* Runs it and keeps what it says on stderr. */
+static yoke_error *run_heard(yoke_task_fn fn, char *text, size_t size)
+{
+    FILE *f = tmpfile();
+    int before = dup(STDERR_FILENO);
+    dup2(fileno(f), STDERR_FILENO);
+    yoke_error *e = run_plainly(fn, NULL);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    rewind(f);
+    text[fread(text, 1, size - 1, f)] = '\0';
+    fclose(f);
+    return e;
+}
+
+/* ROOT-01: ten in a row, at the same address */
+static void test_root_01_open_and_close(void **state)
+{
+    static char text[1 << 14];
+    static const char *const lines[] = {
+        "this actor listens at ",
+        "actor `caller` (pid ",
+        "actor `root` was cancelled by `root`",
+        "the endpoints of this actor have ended",
+        "this actor listens no more",
+        "the channel to actor `caller`",
+        "all who had connected to this actor are gone",
+    };
+    int before = open_fds(), status;
+    visited = (struct visited){.fails = false};
+    for (int i = 0; i < 10; i++) {
+        visited.fails = i % 2;
+        yoke_error *e = run_heard(visited_root, text, sizeof text);
+        if (i % 2)
+            assert_ptr_equal(yoke_error_kind_of(e), &APP_K);
+        else
+            assert_success(e);
+        yoke_error_free(i % 2 ? e : NULL);
+        if (!in_order(text, lines, sizeof lines / sizeof *lines))
+            print_error("%s", text);
+        assert_true(in_order(text, lines, sizeof lines / sizeof *lines));
+        assert_int_equal(waitpid(visited.pid, &status, 0), visited.pid);
+        assert_int_equal(status, 0);
+        assert_int_equal(open_fds(), before);
+    }
 }
 
 /* ---- only one ---- */
@@ -542,8 +662,8 @@ static void test_root_16_one_report_of_a_failure(void **state)
     assert_int_equal(count_of(text, "error"), 0);
 }
 
-TREE_MAIN(TEST(test_open_and_close_ten_times), TEST(test_root_03_implicit_root),
-          TEST(test_root_10_implicit_root_hands_the_error_on),
+TREE_MAIN(TEST(test_root_01_open_and_close), TEST(test_open_and_close_ten_times),
+          TEST(test_root_03_implicit_root), TEST(test_root_10_implicit_root_hands_the_error_on),
           TEST(test_implicit_root_ends_after_all_nurseries), TEST(test_root_02_only_one),
           TEST(test_root_04_calls_without_a_runtime), TEST(test_root_05_options),
           TEST(test_root_06_variables_go_down), TEST(test_root_07_all_as_before),
