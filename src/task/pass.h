@@ -10,6 +10,9 @@ void pass(struct scheduler *s) __attribute__((noinline));
  * are ready comes whose turn it is next; returns that one, after a pass where it is the ring's end. */
 list *pass_timed(struct scheduler *s, list *next) __attribute__((noinline));
 
+/* Sets s->pass_at. */
+void pass_note_time(struct scheduler *s) __attribute__((noinline));
+
 /* idle.c: nobody is ready, and nothing is posted. Waits for what comes first: time, a descriptor, a post, or
  * the quiet that somebody asked for. */
 void idle_wait(struct scheduler *s);

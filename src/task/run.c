@@ -5,12 +5,14 @@
 #include "base/die.h"
 #include "base/error.h"
 #include "task/clock.h"
+#include "task/pass.h"
 #include "task/sanitizer.h"
 #include "task/signal.h"
 #include "task/token.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -193,6 +195,30 @@ static const char *identity_actor(void *arg)
     return outer && outer->actor ? outer->actor(outer->arg) : "";
 }
 
+/* ---- all runs of the process ---- */
+
+struct scheduler *scheduler_runs;
+static pthread_mutex_t runs_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void note_run(struct scheduler *s)
+{
+    pthread_mutex_lock(&runs_lock);
+    s->next_run = scheduler_runs;
+    scheduler_runs = s;
+    pthread_mutex_unlock(&runs_lock);
+}
+
+static void forget_run(const struct scheduler *s)
+{
+    pthread_mutex_lock(&runs_lock);
+    struct scheduler **at = &scheduler_runs;
+    while (*at && *at != s)
+        at = &(*at)->next_run;
+    if (*at)
+        *at = s->next_run;
+    pthread_mutex_unlock(&runs_lock);
+}
+
 yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *options)
 {
     static const yoke_run_options defaults;
@@ -209,12 +235,15 @@ yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *op
     list_init(&s.ready);
     s.hand = &s.ready;
     list_init(&s.pass_hooks);
+    list_init(&s.walks);
     list_init(&s.idlers);
     struct run run = {.main_fn = main_fn,
                       .arg = arg,
                       .main_bytes =
                           o->main_stack_bytes ? o->main_stack_bytes : DEFAULT_MAIN_BYTES * STACK_FACTOR};
     YOKE_TRY(poller_open(&s.poller));
+    pass_note_time(&s);
+    note_run(&s);
     scheduler_here = &s;
     struct error_identity identity = {.actor = identity_actor, .task = identity_task, .arg = &s};
     s.outer_identity = error_identity_set(&identity);
@@ -242,6 +271,7 @@ yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *op
         stack_give(&s.stacks, first->block, first->block_bytes);
     }
     signal_unwatch_all(&s);
+    forget_run(&s);
     scheduler_here = NULL;
     error_identity_set(s.outer_identity);
     stack_pool_free(&s.stacks);

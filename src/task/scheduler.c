@@ -21,6 +21,7 @@
 #include "task/pass.h"
 #include "task/sanitizer.h"
 #include "task/stack_info.h"
+#include "task/walk.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -70,6 +71,9 @@ bool task_stack_info(struct task_stack_info *out)
 
 /* ---- the ring ---- */
 
+/* Passes that look at nothing look at the time once in so many, less one. */
+enum { TIME_EVERY = 255 };
+
 /* A pass, when there is something to look at or nobody to run: most of busy tasks have neither. */
 static inline list *next_pass(struct scheduler *s)
 {
@@ -77,8 +81,8 @@ static inline list *next_pass(struct scheduler *s)
     uint64_t something = s->timers.count | s->poller.waiting | s->random | posted;
     if (__builtin_expect(something || !list_empty(&s->pass_hooks) || list_empty(&s->ready), 0))
         pass(s);
-    else
-        s->passes++;
+    else if (__builtin_expect((++s->passes & TIME_EVERY) == 0, 0))
+        pass_note_time(s);
     return s->ready.next;
 }
 
@@ -163,6 +167,7 @@ yoke_error *task_park(yoke_task *task, yoke_abort_fn abort_fn, void *arg)
     task->state = TASK_PARKED;
     task->abort = abort_fn;
     task->abort_arg = arg;
+    task->parked_at = s->pass_at;
     task = schedule(&s, task, next);
     yoke_error *outcome = task->outcome;
     task->outcome = NULL;
@@ -387,6 +392,8 @@ static inline __attribute__((noreturn, always_inline)) void task_end(yoke_task *
             task->scope->is_nursery ? "nursery" : "scope", task->scope->file, task->scope->line);
     if (task->breakers)
         parking_task_ended(task);
+    if (__builtin_expect(!list_empty(&s->walks), 0))
+        task_walk_task_ends(s, task);
     list_unlink(&task->in_scope);
     task->state = TASK_ENDED;
     if (task == s->main_task)

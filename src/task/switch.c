@@ -5,7 +5,15 @@
 
 #if !defined(YOKE_UCONTEXT) && defined(__x86_64__)
 
-/* In switch.h, all of it. */
+/* The switch is in switch.h. */
+
+void switch_describe(const struct switch_context *context, ucontext_t *out)
+{
+    memset(out, 0, sizeof *out);
+    out->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)context->ip;
+    out->uc_mcontext.gregs[REG_RSP] = (greg_t)(uintptr_t)context->sp;
+    out->uc_mcontext.gregs[REG_RBP] = (greg_t)(uintptr_t)context->bp;
+}
 
 #elif !defined(YOKE_UCONTEXT) && defined(__aarch64__)
 
@@ -20,6 +28,17 @@ void switch_prepare(struct switch_context *context, void *low, void *high, void 
     frame[2] = (uint64_t)(uintptr_t)entry;        /* x19 */
     frame[3] = (uint64_t)(uintptr_t)arg;          /* x20 */
     context->sp = frame;
+}
+
+void switch_describe(const struct switch_context *context, ucontext_t *out)
+{
+    const uint64_t *frame = context->sp;
+    memset(out, 0, sizeof *out);
+    out->uc_mcontext.regs[29] = frame[0];
+    out->uc_mcontext.regs[30] = out->uc_mcontext.pc = frame[1];
+    for (int i = 19; i < 29; i++)
+        out->uc_mcontext.regs[i] = frame[2 + i - 19];
+    out->uc_mcontext.sp = (uint64_t)(uintptr_t)(frame + 20);
 }
 
 #else
@@ -40,6 +59,11 @@ void switch_prepare(struct switch_context *context, void *low, void *high, void 
     context->context.uc_stack.ss_size = (size_t)((char *)high - (char *)low);
     makecontext(&context->context, (void (*)(void))start, 4, (unsigned)(e >> 32), (unsigned)e,
                 (unsigned)(a >> 32), (unsigned)a);
+}
+
+void switch_describe(const struct switch_context *context, ucontext_t *out)
+{
+    *out = context->context;
 }
 
 void switch_registers(struct switch_context *from, struct switch_context *to)

@@ -7,8 +7,8 @@
 #define TASK_SWITCH_H
 
 #include <stddef.h>
-
 #include <stdint.h>
+#include <ucontext.h>
 
 #if !defined(YOKE_UCONTEXT) && defined(__x86_64__)
 
@@ -112,12 +112,17 @@ struct switch_context {
 
 #else
 
-#include <ucontext.h>
 struct switch_context {
     ucontext_t context;
 };
 
 #endif
+
+/*
+ * The registers that whoever switched away from `context` will find when it goes on, for an unwinder. Only
+ * those that a call preserves are set; the rest is zero.
+ */
+void switch_describe(const struct switch_context *context, ucontext_t *out);
 
 #if defined(YOKE_UCONTEXT) || !defined(__x86_64__)
 /* Saves the caller's registers and stack in `from`, and goes on where `to` was saved. */

@@ -40,6 +40,7 @@ struct yoke_task {
     yoke_error *outcome;
     yoke_abort_fn abort;
     void *abort_arg;
+    int64_t parked_at; /* s->pass_at of the time: for who looks at it, not to be exact */
 
     yoke_nursery *nursery;
     list in_nursery;
@@ -70,6 +71,7 @@ struct scheduler {
     unsigned operations; /* that the current task has completed since its turn began */
     unsigned budget;     /* how many it may, without yielding */
     uint64_t passes;
+    int64_t pass_at; /* real time, when a pass has last looked at it */
     uint64_t random; /* 0: batches are not shuffled */
     struct {
         int64_t bound, begun; /* real ns; bound 0: steps are not measured */
@@ -103,6 +105,8 @@ struct scheduler {
     void *above;              /* the runtime of the floor above; NULL here */
     atomic_bool posted;       /* something for the pass to look at: signals */
     list pass_hooks;
+    list walks;                 /* struct task_walk, those that rest */
+    struct scheduler *next_run; /* in scheduler_runs */
     yoke_task *first;           /* the root of the tree, while it lives */
     bool finished;              /* takes no more posts */
     struct switch_context host; /* the thread's own stack */
@@ -115,6 +119,9 @@ struct scheduler {
 /* initial-exec: one load, no call, also in the shared library. */
 extern _Thread_local struct scheduler *scheduler_here
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* All of this process, for a debugger, which finds them without a thread's variables. */
+extern struct scheduler *scheduler_runs;
 
 static inline yoke_task *task_here(void)
 {
