@@ -184,13 +184,15 @@ typedef struct yoke_actors_outcome {
 } yoke_actors_outcome;
 
 /* What an actor nursery is given for the root that it opens. The environment's YOKE_BACKEND and YOKE_DEBUG
- * win. */
+ * win, and so does YOKE_DUMP=0. */
 typedef struct yoke_root_options {
     const char *name;    /* NULL: root */
     const char *modules; /* that it serves to its tree; as an actor's */
     enum yoke_backend backend;
     int debug_mode;         /* > 0: on */
     const char *log_filter; /* till the close; as yoke_log_set; NULL: as it is */
+    bool no_dump;           /* SIGUSR1 is left alone, here and in the tree below; else it makes an actor print
+                               what its tasks, and those of the actors below it, are doing */
 } yoke_root_options;
 
 typedef struct yoke_actors_options {

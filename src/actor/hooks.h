@@ -7,12 +7,18 @@
 
 #include <sys/types.h>
 
+struct actor;
+
 struct actor_hooks {
     /* In a child, before its runtime starts; `crash_fd` is the write end of the pipe that its parent reads
      * when it has died. */
     void (*child_begins)(int crash_fd);
     /* In the root, before its runtime starts. */
     void (*root_begins)(void);
+    /* In a task of the actor, when its runtime begins; and before the actor goes, if the run goes on without
+     * it. */
+    yoke_error *(*runtime_begins)(struct actor *a);
+    void (*runtime_ends)(struct actor *a);
     /*
      * In a parent: child `pid` was killed by a signal and is reaped. `report` is what it left in its pipe
      * (may be empty or cut). Adds what the report tells to `e` (of kind YOKE_ACTOR_DIED): address, task,

@@ -109,6 +109,12 @@ static yoke_error *serve_parent(struct child_run *run)
     return e;
 }
 
+static yoke_error *begin(struct actor *a)
+{
+    YOKE_TRY(interrupt_begin(a));
+    return a->hooks && a->hooks->runtime_begins ? a->hooks->runtime_begins(a) : NULL;
+}
+
 static yoke_error *child_task(void *arg)
 {
     struct child_run *run = arg;
@@ -123,7 +129,7 @@ static yoke_error *child_task(void *arg)
     if (!e)
         e = guard_begin(run->parent, &a->uid);
     if (!e)
-        e = interrupt_begin(a);
+        e = begin(a);
     if (!e)
         e = peer_begin(parent);
     if (!e)
@@ -195,7 +201,7 @@ static yoke_error *root_task(void *arg)
 {
     struct root_run *run = arg;
     scheduler_here->above = &run->actor;
-    yoke_error *e = interrupt_begin(&run->actor);
+    yoke_error *e = begin(&run->actor);
     if (!e)
         e = run_app(run);
     root_end(&run->actor);

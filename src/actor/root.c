@@ -58,6 +58,7 @@ yoke_error *root_configure(struct actor *a, const yoke_root_options *options)
     uid_make(&a->uid, name);
     a->backend = backend;
     a->debug_mode = root_debug_mode(o->debug_mode > 0);
+    a->no_dump = o->no_dump;
     return NULL;
 }
 
@@ -123,7 +124,9 @@ yoke_error *root_open(struct root **out, const char *file, int line, const yoke_
     scheduler_here->above = &r->actor;
     server_know_root(&r->actor);
     *out = r;
-    return NULL;
+    const struct actor_hooks *hooks = r->actor.hooks;
+    e = hooks && hooks->runtime_begins ? hooks->runtime_begins(&r->actor) : NULL;
+    return e ? root_close(r, e) : NULL;
 }
 
 /* ---- close ---- */
@@ -169,6 +172,9 @@ yoke_error *root_close(struct root *r, yoke_error *e)
     r->actor.app_scope = NULL;
     e = yoke_scope_close(&r->scope, e);
     wait_for_nurseries(&r->actor);
+    const struct actor_hooks *hooks = r->actor.hooks;
+    if (hooks && hooks->runtime_ends)
+        hooks->runtime_ends(&r->actor);
     root_end(&r->actor);
     scheduler_here->above = NULL;
     give_process_back(r);

@@ -59,6 +59,7 @@ void actor_init(struct actor *a, const yoke_uid *uid, const struct actor_hooks *
     registry_init(&a->registry);
     table_init(&a->nurseries);
     yoke_event_init(&a->all_closed);
+    yoke_event_init(&a->dumped);
     yoke_event_init(&a->idle);
     yoke_event_init(&a->cancelled);
     /* 24 hex digits of randomness and 12 of a counter: unique among all actors, and made without a system

@@ -29,6 +29,7 @@ struct actor {
 
     /* What goes down the tree. */
     bool debug_mode;
+    bool no_dump; /* it leaves SIGUSR1 alone, and tells nobody what its tasks do */
     enum yoke_backend backend;
 
     char directory[DIRECTORY_PATH_BYTES]; /* of socket files; "": not asked for yet */
@@ -57,6 +58,10 @@ struct actor {
     bool cancel_called;
     yoke_scope *app_scope; /* the root's: around its app, while that runs */
     yoke_uid canceller;    /* who asked; this actor itself if it is not known */
+
+    size_t dumps;       /* tasks that write one */
+    yoke_event dumped;  /* set when the last of them has ended, and there will be none any more */
+    bool dumps_closing; /* somebody waits for that */
 
     bool tty_busy;    /* somebody has the terminal (the root's; the debugger's lock) */
     list tty_waiters; /* tasks that want it, first in, first out */

@@ -188,8 +188,8 @@ yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, char *cons
 /* ---- the SpawnSpec ---- */
 
 /* What our children need beyond the protocol's own fields. */
-YOKE_RECORD(spawn_extra, (boolean, debug_mode), (u8, backend), (str, log_filter), (list, str, modules),
-            (list, str, files), (str, directory), (str, root));
+YOKE_RECORD(spawn_extra, (boolean, debug_mode), (boolean, no_dump), (u8, backend), (str, log_filter),
+            (list, str, modules), (list, str, files), (str, directory), (str, root));
 YOKE_RECORD(runtime_vars, (boolean, _is_root), (any, _root_mailbox), (list, any, _root_addrs),
             (list, str, _enable_tpts), (list, any, _registry_addrs), (boolean, _debug_mode),
             (boolean, _is_infected_aio));
@@ -299,6 +299,7 @@ yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_a
         address_print(&a->root, root);
     spawn_extra extra = {
         .debug_mode = decide_debug(o->debug_mode, actors->options.debug_mode, a->debug_mode),
+        .no_dump = a->no_dump,
         .backend = (uint8_t)actors->options.backend,
         .log_filter = o->log_filter ? o->log_filter : yoke_log_filter(),
         .directory = a->directory,
@@ -335,6 +336,7 @@ static yoke_error *copy_names(const char ***out, const char *const *names, size_
 static yoke_error *take_extra(struct actor *a, const spawn_extra *extra)
 {
     a->debug_mode = extra->debug_mode;
+    a->no_dump = extra->no_dump;
     a->backend = extra->backend == YOKE_BACKEND_FORK ? YOKE_BACKEND_FORK : YOKE_BACKEND_EXEC;
     YOKE_TRY(yoke_log_set(extra->log_filter));
     if (*extra->root)

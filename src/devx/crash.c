@@ -26,6 +26,11 @@ enum { ALTERNATE_BYTES = 256 << 10, GUARD_BYTES = 4096, LINE_BYTES = 1024, STEPS
 
 static const int crash_signals[] = {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL};
 
+struct trace {
+    struct report_frames frames;
+    uint64_t last[REPORT_LAST]; /* a ring */
+};
+
 /* One crash a process: all that the handler needs is here, and not on a stack that may be small. */
 static struct {
     int fd;
@@ -38,8 +43,7 @@ static struct {
     uint64_t pc, sp;
     bool has_task;
     struct report_task task;
-    struct report_frames frames;
-    uint64_t last[REPORT_LAST]; /* a ring */
+    struct trace trace;
 } crash = {.fd = -1};
 
 /* ---- writing ---- */
@@ -165,27 +169,21 @@ __attribute__((no_sanitize("address"))) static void leave_bad_call(ucontext_t *c
 #endif
 }
 
-static void keep_frame(uint64_t pc)
+static void keep_frame(struct trace *t, uint64_t pc)
 {
-    uint64_t i = crash.frames.total;
+    uint64_t i = t->frames.total;
     if (i < REPORT_FIRST)
-        crash.frames.pc[i] = pc;
+        t->frames.pc[i] = pc;
     else
-        crash.last[i % REPORT_LAST] = pc;
-    crash.frames.total = i + 1;
+        t->last[i % REPORT_LAST] = pc;
+    t->frames.total = i + 1;
 }
 
-static void unwind(void)
+/* is_exact: the context's address is that of an instruction, and not where a call returns to. */
+static void unwind_context(struct trace *t, ucontext_t *context, bool is_exact)
 {
-    bool bad_call = crash.pc == (uint64_t)(uintptr_t)crash.info.si_addr &&
-                    (crash.info.si_signo == SIGSEGV || crash.info.si_signo == SIGBUS) &&
-                    crash.info.si_code > 0;
-    if (bad_call) {
-        keep_frame(crash.pc);
-        leave_bad_call(crash.context);
-    }
     unw_cursor_t cursor;
-    if (unw_init_local2(&cursor, (unw_context_t *)crash.context, bad_call ? 0 : UNW_INIT_SIGNAL_FRAME) < 0)
+    if (unw_init_local2(&cursor, (unw_context_t *)context, is_exact ? UNW_INIT_SIGNAL_FRAME : 0) < 0)
         return;
     unw_word_t pc, sp, earlier_sp = 0;
     for (int i = 0; i < STEPS_MAX; i++) {
@@ -194,22 +192,34 @@ static void unwind(void)
         /* A broken stack may lead in a circle; a signal handler's frame may lead to another stack. */
         if (sp < earlier_sp)
             return;
-        keep_frame(pc);
+        keep_frame(t, pc);
         earlier_sp = unw_is_signal_frame(&cursor) > 0 ? 0 : sp;
         if (unw_step(&cursor) <= 0)
             return;
     }
 }
 
-/* The ring in order, behind the first frames; returns how many there are. */
-static size_t gather_frames(void)
+static void unwind(void)
 {
-    uint64_t total = crash.frames.total;
+    bool bad_call = crash.pc == (uint64_t)(uintptr_t)crash.info.si_addr &&
+                    (crash.info.si_signo == SIGSEGV || crash.info.si_signo == SIGBUS) &&
+                    crash.info.si_code > 0;
+    if (bad_call) {
+        keep_frame(&crash.trace, crash.pc);
+        leave_bad_call(crash.context);
+    }
+    unwind_context(&crash.trace, crash.context, !bad_call);
+}
+
+/* The ring in order, behind the first frames; returns how many there are. */
+static size_t gather_frames(struct trace *t)
+{
+    uint64_t total = t->frames.total;
     if (total <= REPORT_FIRST)
         return (size_t)total;
     uint64_t last = total - REPORT_FIRST < REPORT_LAST ? total - REPORT_FIRST : REPORT_LAST;
     for (uint64_t i = 0; i < last; i++)
-        crash.frames.pc[REPORT_FIRST + i] = crash.last[(total - last + i) % REPORT_LAST];
+        t->frames.pc[REPORT_FIRST + i] = t->last[(total - last + i) % REPORT_LAST];
     return (size_t)(REPORT_FIRST + last);
 }
 
@@ -258,9 +268,9 @@ static void tell_task(void)
 
 static void tell_frames(void)
 {
-    size_t count = gather_frames();
-    write_section(REPORT_FRAMES, &crash.frames,
-                  sizeof crash.frames.total + count * sizeof crash.frames.pc[0]);
+    const struct report_frames *frames = &crash.trace.frames;
+    size_t count = gather_frames(&crash.trace);
+    write_section(REPORT_FRAMES, frames, sizeof frames->total + count * sizeof frames->pc[0]);
 }
 
 /* Files alone: a program with a million stacks has too many other mappings. */
@@ -339,7 +349,7 @@ static void end_line(struct line *l)
     l->used = 0;
 }
 
-static struct line line;
+static struct line line; /* of the crash */
 
 static void print_head(void)
 {
@@ -370,14 +380,14 @@ static void print_task(void)
 }
 
 /* A file's addresses begin where its first page is mapped. */
-static void print_frame(uint64_t pc)
+static void print_frame(struct line *l, uint64_t pc)
 {
     static struct maps maps;
     memset(&maps, 0, sizeof maps);
     maps.fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
     uint64_t low, high, offset, base = 0;
     const char *path;
-    add_text(&line, "    ");
+    add_text(l, "    ");
     bool found = false;
     for (const char *text; maps.fd >= 0 && !found && (text = maps_line(&maps));) {
         if (!maps_parse(text, &low, &high, &offset, &path))
@@ -386,28 +396,72 @@ static void print_frame(uint64_t pc)
             base = low;
         found = pc >= low && pc < high;
         if (found) {
-            add_text(&line, path);
-            add_text(&line, "+");
-            add_number(&line, pc - base, 16);
+            add_text(l, path);
+            add_text(l, "+");
+            add_number(l, pc - base, 16);
         }
     }
     if (!found)
-        add_number(&line, pc, 16);
+        add_number(l, pc, 16);
     close(maps.fd);
-    end_line(&line);
+    end_line(l);
+}
+
+static void print_trace(struct line *l, struct trace *t)
+{
+    l->used = 0;
+    size_t count = gather_frames(t);
+    for (size_t i = 0; i < count; i++) {
+        if (i == REPORT_FIRST && t->frames.total > REPORT_FRAMES_MAX) {
+            add_text(l, "    ...");
+            end_line(l);
+        }
+        print_frame(l, t->frames.pc[i]);
+    }
 }
 
 static void print_frames(void)
 {
-    line.used = 0;
-    size_t count = gather_frames();
-    for (size_t i = 0; i < count; i++) {
-        if (i == REPORT_FIRST && crash.frames.total > REPORT_FRAMES_MAX) {
-            add_text(&line, "    ...");
-            end_line(&line);
-        }
-        print_frame(crash.frames.pc[i]);
+    print_trace(&line, &crash.trace);
+}
+
+/* ---- a task that runs on and on ---- */
+
+static void tell_task_that_runs(struct line *l)
+{
+    struct task_stack_info info;
+    if (!task_stack_info(&info)) {
+        add_text(l, "outside of any task");
+        return;
     }
+    add_text(l, "task `");
+    add_text(l, info.task);
+    add_text(l, "` runs, spawned at ");
+    add_text(l, info.spawn_file[0] ? info.spawn_file : "the start of the run");
+    if (info.spawn_file[0]) {
+        add_text(l, ":");
+        add_number(l, (uint64_t)info.spawn_line, 10);
+    }
+}
+
+void crash_tell_running(void *context)
+{
+    /* The scheduler's thread alone comes here. Not on the stack, which may be a task's. */
+    static struct trace trace;
+    static struct line l;
+    char thread[17] = "";
+    trace.frames.total = 0;
+    l.used = 0;
+    prctl(PR_GET_NAME, thread);
+    add_text(&l, "yoke: ");
+    add_text(&l, thread);
+    add_text(&l, " (pid ");
+    add_number(&l, (uint64_t)getpid(), 10);
+    add_text(&l, ") comes to no checkpoint: ");
+    tell_task_that_runs(&l);
+    end_line(&l);
+    unwind_context(&trace, context, true);
+    print_trace(&l, &trace);
 }
 
 /* ---- the handler ---- */

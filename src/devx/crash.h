@@ -20,5 +20,10 @@
  * fails: without memory for the alternate stack, the handlers run without.
  */
 void crash_install(int crash_fd);
+/*
+ * In the handler of a signal that interrupted the scheduler's thread: writes the calls of the task that runs
+ * to stderr, as files and offsets. `context`: the handler's third argument. Async-signal-safe.
+ */
+void crash_tell_running(void *context);
 
 #endif

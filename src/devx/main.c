@@ -1,6 +1,7 @@
 /* The program's main(): the actor floor's, with what this floor adds to it. */
 #include "actor/main.h"
 #include "devx/crash.h"
+#include "devx/dump.h"
 #include "devx/report.h"
 
 #include <yoke/devx.h>
@@ -13,6 +14,8 @@ static void root_begins(void)
 static const struct actor_hooks hooks = {
     .child_begins = crash_install,
     .root_begins = root_begins,
+    .runtime_begins = dump_begin,
+    .runtime_ends = dump_end,
     .child_crashed = crash_describe,
 };
 

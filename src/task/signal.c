@@ -5,6 +5,7 @@
 #include "task/task.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -25,6 +26,9 @@ static struct watch {
     _Atomic int64_t since; /* when the first of `count` came */
     bool has_timer;
     timer_t timer; /* sends the signal again at the bound */
+    signal_overdue_fn overdue;
+    pthread_t thread;        /* the scheduler's */
+    _Atomic uint64_t queued; /* by whom and with which value: pid << 32 | value */
 } watches[SIGNAL_MAX];
 
 void signal_take_default(int number)
@@ -68,14 +72,27 @@ static void count_one(struct watch *w, struct scheduler *s)
     poller_wake(&s->poller);
 }
 
+/* Signals come to any thread; what is to be seen is on the scheduler's. */
+static void call_overdue(const struct watch *w, const struct scheduler *s, int number, void *context)
+{
+    if (scheduler_here == s)
+        w->overdue(number, context);
+    else
+        pthread_kill(w->thread, number);
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     struct watch *w = &watches[number];
     int saved_errno = errno;
     atomic_fetch_add(&w->in_handler, 1);
     struct scheduler *s = atomic_load(&w->owner);
+    if (info->si_code == SI_QUEUE)
+        atomic_store(&w->queued, (uint64_t)(uint32_t)info->si_pid << 32 | (uint32_t)info->si_value.sival_int);
     if (s && w->pid != getpid())
         signal_take_default(number);
+    else if (s && is_overdue(w) && w->overdue)
+        call_overdue(w, s, number, context);
     else if (s && is_overdue(w))
         give_up(w, s, number);
     else if (s && info->si_code != SI_TIMER)
@@ -120,6 +137,9 @@ yoke_error *signal_watch(struct scheduler *s, int number, unsigned flags, signal
     w->arg = arg;
     w->pid = getpid();
     w->bound = 0;
+    w->overdue = NULL;
+    w->thread = pthread_self();
+    atomic_store(&w->queued, 0);
     atomic_store(&w->count, 0);
     bool taken;
     yoke_error *e = take_over(w, number, &taken);
@@ -141,6 +161,19 @@ yoke_error *signal_bound(struct scheduler *s, int number, int64_t bound, bool if
     w->has_timer = !if_repeated;
     w->bound = bound;
     return NULL;
+}
+
+void signal_overdue(struct scheduler *s, int number, signal_overdue_fn fn)
+{
+    if (atomic_load(&watches[number].owner) == s)
+        watches[number].overdue = fn;
+}
+
+pid_t signal_last_queued(int number, union sigval *value)
+{
+    uint64_t queued = atomic_exchange(&watches[number].queued, 0);
+    value->sival_int = (int)(uint32_t)queued;
+    return (pid_t)(queued >> 32);
 }
 
 unsigned signal_unwatch(struct scheduler *s, int number)

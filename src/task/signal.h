@@ -9,6 +9,9 @@
 
 #include <yoke/base.h>
 
+#include <signal.h>
+#include <sys/types.h>
+
 struct scheduler;
 
 /* How a signal is watched. */
@@ -36,6 +39,13 @@ YOKE_MUST_USE yoke_error *signal_watch(struct scheduler *s, int signal_number, u
  */
 YOKE_MUST_USE yoke_error *signal_bound(struct scheduler *s, int signal_number, int64_t bound,
                                        bool if_repeated);
+/* In place of the default action, the line included, `fn` is called then, in the signal's handler: for a
+ * watched signal that has a bound. On the scheduler's thread; `context` is the handler's third argument. */
+typedef void (*signal_overdue_fn)(int signal_number, void *context);
+void signal_overdue(struct scheduler *s, int signal_number, signal_overdue_fn fn);
+/* For the watcher, in its fn: who sent the last one by sigqueue(3), and with which value; 0: nobody, since
+ * the last call. */
+pid_t signal_last_queued(int signal_number, union sigval *value);
 /*
  * Restores the earlier disposition, unless someone has set another one meanwhile. Returns how many came that
  * `fn` was not told of. Harmless (0) if the scheduler does not watch it.

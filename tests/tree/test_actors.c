@@ -492,7 +492,7 @@ static yoke_error *signal_itself(struct scene *s)
 }
 static void test_child_that_dies_of_other_signals(void **state)
 {
-    static const int signals[] = {SIGALRM, SIGQUIT, SIGUSR1};
+    static const int signals[] = {SIGALRM, SIGQUIT, SIGUSR2};
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         yoke_error *e = tree_with_actors(signal_itself, &(number){signals[i]});
         assert_int_equal(yoke_error_signal(e), signals[i]);

@@ -1,4 +1,5 @@
 /* The command `yoke`. */
+#include "dump.h"
 #include "processes.h"
 
 #include <errno.h>
@@ -14,6 +15,8 @@ static const char usage[] =
     "Looks at trees of actors.\n"
     "\n"
     "  ps         show the trees that run on this machine\n"
+    "  dump PID   show what the tasks of an actor, and of those below it, are doing\n"
+    "    --json     as one line of JSON\n"
     "\n"
     "  --help     this text\n"
     "  --version  the version\n"
@@ -117,10 +120,29 @@ static int misuse(const char *what, const char *word)
     return STATUS_USAGE;
 }
 
+static int dump_command(int count, char **words)
+{
+    bool json = count && strcmp(words[0], "--json") == 0;
+    if (!json && count == 2 && strcmp(words[1], "--json") == 0) {
+        json = true;
+        count = 1;
+    } else if (json) {
+        words++;
+        count--;
+    }
+    if (!count)
+        return misuse("dump wants the id of a process", "");
+    if (count > 1)
+        return misuse("dump takes no", words[1]);
+    return dump(words[0], json);
+}
+
 static int command(int count, char **words)
 {
     if (!count)
         return misuse("a command is missing", "");
+    if (strcmp(words[0], "dump") == 0)
+        return dump_command(count - 1, words + 1);
     if (strcmp(words[0], "ps") != 0)
         return misuse("there is no command", words[0]);
     if (count > 1)
