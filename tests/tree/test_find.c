@@ -750,12 +750,23 @@ static int32_t holding;
 
 static yoke_error *hold_on(const yoke_type_none *args, yoke_type_none *result)
 {
+    yoke_scope shield;
     holding++;
-    return yoke_sleep_forever();
+    yoke_error *e = yoke_sleep_forever();
+    /* It takes its time to end, in which others go on to call. */
+    yoke_error *late = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
+    if (!late)
+        late = yoke_scope_close(&shield, yoke_sleep(YOKE_MS(100)));
+    return yoke_error_join(e, late);
 }
 static yoke_error *count_holding(const yoke_type_none *args, yoke_type_i32 *result)
 {
     *result = holding;
+    return NULL;
+}
+static yoke_error *count_me(const yoke_type_none *args, yoke_type_none *result)
+{
+    holding++;
     return NULL;
 }
 /* Calls an actor that is neither its parent nor its child. */
@@ -765,10 +776,27 @@ static yoke_error *hold_other(const who *args, yoke_type_none *result)
     YOKE_TRY(yoke_wait_for(args->name, &other));
     return yoke_portal_close(other, yoke_call(other, "subtree:hold_on", NULL, NULL));
 }
+static yoke_error *call_again(yoke_portal *p)
+{
+    int32_t count;
+    YOKE_TRY(yoke_call(p, "subtree:count_me", NULL, NULL));
+    for (;;) {
+        YOKE_TRY(yoke_call(p, "subtree:count_holding", NULL, &count));
+        YOKE_TRY(yoke_sleep(YOKE_MS(1)));
+    }
+}
+/* The same in many calls, one after the other. */
+static yoke_error *ask_other(const who *args, yoke_type_none *result)
+{
+    yoke_portal *other;
+    YOKE_TRY(yoke_wait_for(args->name, &other));
+    return yoke_portal_close(other, call_again(other));
+}
 static yoke_error *have_leaf(yoke_context *ctx, const yoke_type_none *args, yoke_type_i32 *result);
 
 YOKE_MODULE(subtree, YOKE_CALL(hold_on, none, none), YOKE_CALL(count_holding, none, i32),
-            YOKE_CALL(hold_other, who, none), YOKE_CONTEXT(have_leaf, none, i32, i32));
+            YOKE_CALL(count_me, none, none), YOKE_CALL(hold_other, who, none),
+            YOKE_CALL(ask_other, who, none), YOKE_CONTEXT(have_leaf, none, i32, i32));
 
 static yoke_error *start_in_subtree(yoke_actors *actors, const char *name, yoke_portal **portal)
 {
@@ -787,16 +815,17 @@ static yoke_error *have_leaf(yoke_context *ctx, const yoke_type_none *args, yoke
     return with_actors(&s, NULL, with_leaf);
 }
 
-/* Who calls the leaf from elsewhere: a sibling of its parent's, and the root; and what they are told. */
+/* Who calls the leaf from elsewhere: siblings of its parent's, and the root; and what they are told. */
 struct caller {
-    yoke_portal *portal; /* NULL: the root itself */
+    yoke_portal *portal;  /* NULL: the root itself */
+    const char *endpoint; /* of it */
     yoke_error *told;
 };
 static yoke_error *call_leaf(void *arg)
 {
     struct caller *c = arg;
     who leaf = {"leaf"};
-    c->told = c->portal ? yoke_call(c->portal, "subtree:hold_other", &leaf, NULL) : hold_other(&leaf, NULL);
+    c->told = c->portal ? yoke_call(c->portal, c->endpoint, &leaf, NULL) : hold_other(&leaf, NULL);
     return NULL;
 }
 
@@ -807,7 +836,7 @@ static yoke_error *kill_when_called(struct scene *s, int32_t *leaf_pid)
     YOKE_TRY(start_in_subtree(s->actors, "middle", &s->portal));
     YOKE_TRY(yoke_context_open(s->portal, &s->ctx, "subtree:have_leaf", NULL, leaf_pid));
     yoke_error *e = yoke_wait_for("leaf", &leaf);
-    while (!e && calls < 2) {
+    while (!e && calls < 3) {
         e = yoke_call(leaf, "subtree:count_holding", NULL, &calls);
         if (!e)
             e = yoke_sleep(YOKE_MS(2));
@@ -828,19 +857,24 @@ static yoke_error *middle_is_killed(int32_t *leaf_pid)
 
 static yoke_error *lose_subtree(struct scene *s)
 {
-    struct caller elsewhere = {.portal = NULL}, root = {.portal = NULL};
+    struct caller elsewhere = {.endpoint = "subtree:hold_other"}, root = {.portal = NULL},
+                  again = {.endpoint = "subtree:ask_other"};
     int32_t leaf_pid = 0;
     yoke_nursery n;
     YOKE_TRY(start_in_subtree(s->actors, "elsewhere", &elsewhere.portal));
+    again.portal = elsewhere.portal;
     YOKE_TRY(yoke_nursery_open(&n));
     yoke_error *e = yoke_spawn(&n, call_leaf, &elsewhere);
     if (!e)
         e = yoke_spawn(&n, call_leaf, &root);
+    if (!e)
+        e = yoke_spawn(&n, call_leaf, &again);
     yoke_error *reported = e ? e : middle_is_killed(&leaf_pid);
     YOKE_TRY(yoke_nursery_close(&n, NULL));
     EXPECT(reported, &YOKE_ACTOR_DIED, "actor `middle`");
     EXPECT(root.told, &YOKE_TRANSPORT_CLOSED, "the channel to actor `leaf`");
     EXPECT_REMOTE(elsewhere.told, &YOKE_TRANSPORT_CLOSED, "the channel to actor `leaf`");
+    EXPECT_REMOTE(again.told, &YOKE_TRANSPORT_CLOSED, "the channel to actor `leaf`");
     CHECK(leaf_pid > 0 && kill(leaf_pid, 0) < 0); /* nor is it a zombie of somebody else's */
     return yoke_call(elsewhere.portal, "subtree:count_holding", NULL, &leaf_pid); /* who lives on */
 }
