@@ -32,15 +32,21 @@ bool yoke_child_main(int argc, char **argv, int *status);
 /* What YOKE_MAIN's main() does; returns the exit status. 2, and a line on stderr: this process is an actor
  * already. */
 int yoke_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv));
-extern const yoke_error_kind YOKE_DEBUGGER_QUIT; /* the person at the prompt said `quit` */
+extern const yoke_error_kind YOKE_DEBUGGER_QUIT;    /* the person at the prompt said `quit` */
+extern const yoke_error_kind YOKE_DEBUGGER_REFUSED; /* the actor, or the program, is being ended */
 
 /*
  * Opens gdb on the caller's frame, in the root's terminal; returns when the person has said `continue` (NULL)
- * or `quit` (YOKE_DEBUGGER_QUIT). One actor at a time has the terminal; the others wait for it. The whole
- * actor stands still meanwhile. Where debug mode is off, or there is no terminal, no gdb, or no right to
- * attach, one line of the log says so and it returns NULL at once. From a task; checkpoint.
+ * or `quit` (YOKE_DEBUGGER_QUIT; also when the terminal has gone). One task or thread of the whole tree at a
+ * time has the terminal; the others wait for it, first come, first served. The whole actor stands still
+ * meanwhile, and nobody above ends it. Where debug mode is off, or there is no terminal, no gdb, or no right
+ * to attach, one line of the log says so and it returns NULL at once; so it does where the debugger is at the
+ * caller already. Any task of an actor, and any thread of its process. In a scope that is cancelled it
+ * returns the cancellation; one that comes later is told by the next checkpoint.
  */
 YOKE_MUST_USE yoke_error *yoke_pause(void);
+/* The same, in a scope that is cancelled too. */
+YOKE_MUST_USE yoke_error *yoke_pause_shielded(void);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -3,6 +3,7 @@
 #include "actor/actors.h"
 #include "actor/context.h"
 #include "actor/death.h"
+#include "actor/hold.h"
 #include "actor/main_task.h"
 #include "actor/orphan.h"
 #include "base/memory.h"
@@ -211,11 +212,29 @@ static void act(struct child *c, enum child_action action)
     }
 }
 
+static void wake(struct child *c)
+{
+    if (c->wait)
+        scope_cancel_with(c->wait, NULL);
+}
+
+void child_look_again(struct actor *a)
+{
+    list_for_each(node, &a->children) {
+        struct child *c = container_of(node, struct child, in_actor);
+        if (c->pending)
+            wake(c);
+    }
+}
+
 static void step(struct child *c, enum child_event event)
 {
     struct child_step s = child_step(c->state, event);
+    bool answered = c->state == CHILD_ASKED && s.next != CHILD_ASKED;
     c->state = s.next;
     act(c, s.action);
+    if (answered)
+        child_look_again(c->actor);
 }
 
 void child_advance(struct child *c, enum child_event event)
@@ -223,10 +242,44 @@ void child_advance(struct child *c, enum child_event event)
     step(c, event);
 }
 
-static void wake(struct child *c)
+/* ---- what is put off ---- */
+
+static bool debugs(const struct child *c)
 {
-    if (c->wait)
-        scope_cancel_with(c->wait, NULL);
+    return c->actor->debug_mode || c->nursery->options.debug_mode > 0;
+}
+
+static bool another_is_asked(const struct child *c)
+{
+    list_for_each(node, &c->actor->children)
+        if (container_of(node, struct child, in_actor)->state == CHILD_ASKED)
+            return true;
+    return false;
+}
+
+/*
+ * Nobody is asked to end while somebody has the terminal, or wants it: the person shall find the tree as it
+ * was. In debug mode the children are asked one after the other, so that one which comes to a prompt by being
+ * asked keeps the rest. One that a debugger has is not killed either.
+ */
+static unsigned put_off(const struct child *c)
+{
+    unsigned events = is_held(c) ? 1u << CHILD_HARD : 0;
+    if (c->state != CHILD_READY)
+        return events;
+    if (hold_any(c->actor) || (debugs(c) && !c->actor->hurry && another_is_asked(c)))
+        events |= 1u << CHILD_CANCEL;
+    return events;
+}
+
+static unsigned next_events(const struct child *c)
+{
+    return c->pending & ~put_off(c);
+}
+
+bool child_is_past_debugging(const struct child *c)
+{
+    return c->state > CHILD_ASKED;
 }
 
 void child_post(struct child *c, enum child_event event)
@@ -263,7 +316,8 @@ static bool owes_an_answer(const struct child *c)
 
 static bool is_being_ended(const struct child *c)
 {
-    return c->state == CHILD_ASKED || c->state == CHILD_ENDING || c->state == CHILD_TERMED;
+    return c->pending & 1u << CHILD_CANCEL || c->state == CHILD_ASKED || c->state == CHILD_ENDING ||
+           c->state == CHILD_TERMED;
 }
 
 bool child_push(struct child *c)
@@ -367,7 +421,7 @@ static yoke_error *sleep_till_news(struct child *c, bool *exited)
     yoke_scope s;
     YOKE_TRY(yoke_scope_open(&s));
     yoke_error *e = yoke_scope_set_deadline(&s, c->deadline);
-    if (!e && !c->pending) {
+    if (!e && !next_events(c)) {
         c->wait = &s;
         e = yoke_process_wait(c->process, &c->status);
         *exited = !e;
@@ -378,8 +432,9 @@ static yoke_error *sleep_till_news(struct child *c, bool *exited)
 
 static void take_events(struct child *c)
 {
-    while (c->pending) {
-        unsigned event = (unsigned)__builtin_ctz(c->pending);
+    unsigned events;
+    while ((events = next_events(c))) {
+        unsigned event = (unsigned)__builtin_ctz(events);
         c->pending &= ~(1u << event);
         step(c, (enum child_event)event);
     }

@@ -68,7 +68,7 @@ struct child {
     int crash_fd; /* what it writes when it crashes; -1: read already */
     struct peer *peer;
     enum child_state state;
-    unsigned pending;    /* events that the supervisor has not yet taken: 1 << event */
+    unsigned pending;    /* events that the supervisor has not yet taken, or puts off: 1 << event */
     yoke_scope *wait;    /* that it sleeps in; cancelled to wake it */
     bool starting;       /* its end is the starter's business */
     bool asked;          /* somebody of this actor asked it to end: that it ends is no failure */
@@ -96,6 +96,10 @@ void child_post(struct child *child, enum child_event event);
  * Counted; its supervisor, if it is a child, gives it time. */
 void child_hold(struct peer *peer);
 void child_release(struct peer *peer);
+/* The supervisors of all children look again whether what they put off can be done now. */
+void child_look_again(struct actor *a);
+/* Its end has gone so far that it can't be debugged any more. */
+bool child_is_past_debugging(const struct child *child);
 /* Brings a child that is being ended, or owes the answer to a cancel of one of its tasks, to the rung that
  * its actor is in a hurry for; false for others. Not a checkpoint. */
 bool child_push(struct child *child);

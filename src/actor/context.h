@@ -83,6 +83,7 @@ struct yoke_context {
     bool scope_open;
     yoke_task *owner;
     bool cancel_on_close;
+    bool stays;         /* the end of this actor does not cancel it: it ends with its opener */
     bool cancel_called; /* by this side */
     bool cancel_by_owner;
     bool cancel_sent;                    /* in the name of `canceller` */

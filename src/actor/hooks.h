@@ -5,6 +5,7 @@
 
 #include <yoke/base.h>
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct actor;
@@ -19,6 +20,8 @@ struct actor_hooks {
      * it. */
     yoke_error *(*runtime_begins)(struct actor *a);
     void (*runtime_ends)(struct actor *a);
+    /* In the root: a signal has come that asks it to end. True: not now. Outside of any task. */
+    bool (*root_signalled)(struct actor *a, int number);
     /*
      * In a parent: child `pid` was killed by a signal and is reaped. `report` is what it left in its pipe
      * (may be empty or cut). Adds what the report tells to `e` (of kind YOKE_ACTOR_DIED): address, task,

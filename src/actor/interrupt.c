@@ -1,6 +1,7 @@
 #include "actor/interrupt.h"
 
 #include "actor/child.h"
+#include "actor/hold.h"
 #include "task/signal.h"
 
 #include <poll.h>
@@ -68,6 +69,8 @@ static void interrupt_root(void *arg, int number, unsigned count)
 {
     struct actor *a = arg;
     for (; count; count--) {
+        if (a->hooks && a->hooks->root_signalled && a->hooks->root_signalled(a, number))
+            continue;
         bool first = !a->ended_by;
         a->ended_by = number;
         if (first || !escalate(a))
@@ -115,7 +118,11 @@ static yoke_error *begin_root(struct actor *a, struct scheduler *s)
 /* One of the run's own tasks: it goes with the run. */
 static yoke_error *end_in_bound(void *arg)
 {
-    YOKE_TRY(yoke_sleep(END_BOUND));
+    struct actor *a = arg;
+    do { /* a debugger's time is not counted */
+        YOKE_TRY(hold_wait_none(a));
+        YOKE_TRY(yoke_sleep(END_BOUND));
+    } while (hold_any(a));
     yoke_log(YOKE_CRITICAL, "this actor was sent SIGTERM, and has not ended in %lld ms: it dies of it",
              (long long)(END_BOUND / 1000000));
     signal_take_default(SIGTERM);
@@ -135,8 +142,7 @@ static void terminate_child(void *arg, int number, unsigned count)
     a->ended_by = number;
     yoke_log(YOKE_CANCEL, "SIG%s: actor `%s` ends", sigabbrev_np(number), a->uid.name);
     actor_cancel(a, NULL);
-    yoke_error *e =
-        yoke_spawn_system_at(__FILE__, __LINE__, "end in a bounded time", end_in_bound, NULL, NULL);
+    yoke_error *e = yoke_spawn_system_at(__FILE__, __LINE__, "end in a bounded time", end_in_bound, a, NULL);
     if (e)
         yoke_log(YOKE_ERROR, "without a bound for its end: %s", yoke_error_message(e));
     yoke_error_free(e);

@@ -1,6 +1,7 @@
 #include "actor/orphan.h"
 
 #include "actor/child.h"
+#include "actor/hold.h"
 #include "actor/peer.h"
 #include "actor/zygote.h"
 #include "base/buffer.h"
@@ -216,6 +217,8 @@ void orphan_sweep(struct actor *a, int64_t grace)
         if (!s.again)
             break;
         yoke_error_free(yoke_sleep(YOKE_MS(ROUND_MS)));
+        if (hold_any(a)) /* it may be one of these that a debugger has */
+            begin = yoke_now();
         s.kill = yoke_now() >= begin + hurried(a, grace);
     }
     buffer_free(&s.known);

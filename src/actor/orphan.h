@@ -19,8 +19,9 @@
 
 /* At the very start of a child. */
 void orphan_tag_self(void);
-/* Gives what was adopted `grace` to end, then SIGKILL; reaps all of it. An actor that has lost its own parent
- * has no time: it gives a fifth of a second at most. Checkpoint. */
+/* Gives what was adopted `grace` to end, not counted while a debugger has somebody, then SIGKILL; reaps all
+ * of it. An actor that has lost its own parent has no time: it gives a fifth of a second at most. Checkpoint.
+ */
 void orphan_sweep(struct actor *a, int64_t grace);
 /*
  * The actor `uuid` ends and nobody above will sweep: SIGKILL for the child processes that its own code has

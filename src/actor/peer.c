@@ -248,9 +248,11 @@ static void end_dialogs(struct peer *peer)
 
 void peer_cancel_served(struct peer *peer, const yoke_uid *canceller)
 {
-    for (struct table_node *node = table_first(&peer->served); node; node = table_next(&peer->served, node))
-        context_cancel_served(container_of(node, struct yoke_context, in_peer), canceller,
-                              (struct text_view){0});
+    for (struct table_node *node = table_first(&peer->served); node; node = table_next(&peer->served, node)) {
+        struct yoke_context *ctx = container_of(node, struct yoke_context, in_peer);
+        if (!ctx->stays)
+            context_cancel_served(ctx, canceller, (struct text_view){0});
+    }
 }
 
 static yoke_error *loop(void *arg)

@@ -54,7 +54,7 @@ void actor_init(struct actor *a, const yoke_uid *uid, const struct actor_hooks *
     *a = (struct actor){.uid = *uid, .hooks = hooks, .argv = argv};
     list_init(&a->peers);
     list_init(&a->children);
-    list_init(&a->tty_waiters);
+    list_init(&a->hold_waiters);
     list_init(&a->server_waiters);
     registry_init(&a->registry);
     table_init(&a->nurseries);
@@ -77,6 +77,7 @@ void actor_free(struct actor *a)
     table_free(&a->nurseries);
     zygote_close(a->zygote);
     registry_free(&a->registry);
+    memory_free(a->tty);
 }
 
 enum { DIALOG_DIGITS = 12 };

@@ -63,8 +63,9 @@ struct actor {
     yoke_event dumped;  /* set when the last of them has ended, and there will be none any more */
     bool dumps_closing; /* somebody waits for that */
 
-    bool tty_busy;    /* somebody has the terminal (the root's; the debugger's lock) */
-    list tty_waiters; /* tasks that want it, first in, first out */
+    size_t holds;         /* here or below, for the debugger (hold.h) */
+    list hold_waiters;    /* tasks that wait till there is none */
+    struct tty_lock *tty; /* the root's: the floor above keeps in it who has the terminal; NULL: nobody yet */
 
     unsigned clusters, cluster_workers; /* that are open; that are numbered in them */
 

@@ -6,6 +6,9 @@
 #include "devx/debugger.h"
 
 #include "base/memory.h"
+#include "devx/attach.h"
+#include "devx/gdb_script.h"
+#include "devx/terminal.h"
 #include "task/process.h"
 
 #include <errno.h>
@@ -18,14 +21,12 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
-enum { STATUS_NO_EXEC = 127, STATUS_NO_ATTACH = 91, PATH_BYTES = 4096, SCRIPT_FD = 3 };
+enum { STATUS_NO_EXEC = 127, PATH_BYTES = 4096, SCRIPT_FD = 3 };
 
 struct debugger {
-    int tty;
-    struct termios modes;
+    struct terminal terminal;
     char program[PATH_BYTES];
     int script;
     int gate; /* the write end: a byte opens it */
@@ -45,87 +46,13 @@ static yoke_error *find_program(char path[PATH_BYTES])
             return NULL;
         at += length + (at[length] == ':');
     }
-    return yoke_raise(&YOKE_NOT_FOUND, "no gdb in PATH");
-}
-
-static yoke_error *look_at_terminal(struct debugger *d)
-{
-    if (!isatty(STDIN_FILENO))
-        return yoke_raise(&YOKE_NOT_FOUND, "no terminal for the debugger: standard input is not one");
-    d->tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    if (d->tty < 0)
-        return yoke_raise_errno(errno, "no terminal for the debugger: /dev/tty");
-    if (tcgetpgrp(d->tty) != getpgrp())
-        return yoke_raise(&YOKE_NOT_FOUND, "no terminal for the debugger: this program is in its background");
-    if (tcgetattr(d->tty, &d->modes) < 0)
-        return yoke_raise_errno(errno, "the terminal's modes");
-    return NULL;
+    return yoke_raise(&YOKE_NOT_FOUND,
+                      "no gdb in PATH: it is in the package `gdb` of Debian, Ubuntu, Fedora and Arch");
 }
 
 /* ---- the script ---- */
 
-/*
- * Hooks rather than redefinitions: `c`, `fg`, `q` and the end of input reach them too. A plain `detach` is a
- * `continue` that stays at the prompt. After a step the pause itself is over (the thread has left
- * yoke_pause), so all that moves the process first lets it go there, and answers `continue`.
- */
-static void write_script(FILE *f, const struct pause_request *r, const char *actor)
-{
-    unsigned long long answer = r->answer, caller = r->caller;
-    fprintf(f, "if $_thread == 0\n  quit %d\nend\n", STATUS_NO_ATTACH);
-    fprintf(f, "set confirm off\nset $yoke_answered = 0\n");
-    /* $arg0: what to answer. Nothing if that is done, or if the process has gone. */
-    fprintf(f,
-            "define yoke-answer\n"
-            "  if $yoke_answered == 0 && $_thread != 0\n"
-            "    set $yoke_answered = 1\n"
-            "    set var *(int *)%#llx = $arg0\n"
-            "    detach\n"
-            "  end\n"
-            "end\n",
-            answer);
-    fprintf(f,
-            "define hook-detach\n"
-            "  if $yoke_answered == 0 && $_thread != 0\n"
-            "    set $yoke_answered = 1\n"
-            "    set var *(int *)%#llx = %d\n"
-            "  end\n"
-            "end\n",
-            answer, PAUSE_CONTINUE);
-    fprintf(f, "define hook-continue\n  yoke-answer %d\n  quit\nend\n", PAUSE_CONTINUE);
-    fprintf(f, "define hook-quit\n  yoke-answer %d\nend\n", PAUSE_QUIT);
-    fprintf(f,
-            "define yoke-leave\n"
-            "  if $yoke_answered == 0\n"
-            "    set $yoke_answered = 1\n"
-            "    set var *(int *)%#llx = %d\n"
-            "    advance *%#llx\n"
-            "  end\n"
-            "end\n",
-            answer, PAUSE_CONTINUE, caller);
-    static const char *const moves[] = {"next", "step", "nexti", "stepi", "until", "advance", "finish"};
-    for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++)
-        fprintf(f, "define hook-%s\n  yoke-leave\nend\n", moves[i]);
-    /* Which thread has the caller on its stack? A walk that fails (another thread's) is silent, and others
-     * follow. */
-    fprintf(f,
-            "define yoke-look\n"
-            "  while $pc != %#llx\n"
-            "    up-silently\n"
-            "  end\n"
-            "  set $yoke_thread = $_thread\n"
-            "end\n"
-            "set $yoke_thread = 1\n"
-            "thread apply all -q -s yoke-look\n"
-            "pipe thread $yoke_thread | cat >/dev/null\n",
-            caller);
-    fprintf(f, "set prompt (yoke ");
-    for (; *actor; actor++)
-        fputc((unsigned char)*actor < ' ' ? '?' : *actor, f);
-    fprintf(f, ") \nyoke-look\nframe\n");
-}
-
-static yoke_error *make_script(struct debugger *d, const struct pause_request *r, const char *actor)
+static yoke_error *make_script(struct debugger *d, const struct debugger_target *target)
 {
     d->script = memfd_create("yoke-gdb", MFD_CLOEXEC);
     int copy = d->script < 0 ? -1 : fcntl(d->script, F_DUPFD_CLOEXEC, 0);
@@ -136,7 +63,7 @@ static yoke_error *make_script(struct debugger *d, const struct pause_request *r
             close(copy);
         return e;
     }
-    write_script(f, r, actor);
+    gdb_script_write(f, target);
     return fclose(f) == 0 ? NULL : yoke_raise_errno(errno, "the debugger's script");
 }
 
@@ -159,7 +86,7 @@ static void become_gdb(const struct debugger *d, int gate, pid_t parent, char *c
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (int fd = 0; fd < SCRIPT_FD; fd++)
-        dup2(d->tty, fd);
+        dup2(d->terminal.fd, fd);
     if (d->script == SCRIPT_FD)
         fcntl(SCRIPT_FD, F_SETFD, 0);
     else
@@ -175,8 +102,16 @@ static yoke_error *fork_debugger(struct debugger *d, pid_t target)
     snprintf(attach, sizeof attach, "pipe attach %d | cat >/dev/null", (int)target);
     /* What is said on the way is not of interest, errors are: those go past the pipe. Servers are not asked
      * for debug information. */
-    char *const argv[] = {(char *)"gdb", (char *)"-q", (char *)"-iex", (char *)"set debuginfod enabled off",
-                          (char *)"-ex", attach,       (char *)"-x",   (char *)"/proc/self/fd/3",
+    char *const argv[] = {(char *)"gdb",
+                          (char *)"-q",
+                          (char *)"-iex",
+                          (char *)"set debuginfod enabled off",
+                          (char *)"-ex",
+                          attach,
+                          (char *)"-ex",
+                          (char *)GDB_AT_FIRST_PROMPT,
+                          (char *)"-x",
+                          (char *)"/proc/self/fd/3",
                           NULL};
     int gate[2];
     if (pipe2(gate, O_CLOEXEC) < 0)
@@ -211,83 +146,63 @@ static yoke_error *adopt(struct debugger *d)
     return e;
 }
 
-/* ---- the terminal changes hands ---- */
+/* ---- its life ---- */
 
-/* Ctrl-z is off: gdb would stop, and no shell would know of it. */
-static yoke_error *hand_over(const struct debugger *d)
-{
-    struct termios modes = d->modes;
-    modes.c_cc[VSUSP] = _POSIX_VDISABLE;
-    if (tcsetattr(d->tty, TCSADRAIN, &modes) < 0 || tcsetpgrp(d->tty, d->pid) < 0)
-        return yoke_raise_errno(errno, "giving the terminal to the debugger");
-    return NULL;
-}
-
-/* From the background, where writing to the terminal's state would stop us (SIGTTOU). */
-static void take_back(const struct debugger *d)
-{
-    sigset_t ttou, old;
-    sigemptyset(&ttou);
-    sigaddset(&ttou, SIGTTOU);
-    pthread_sigmask(SIG_BLOCK, &ttou, &old);
-    tcsetpgrp(d->tty, getpgrp());
-    tcsetattr(d->tty, TCSADRAIN, &d->modes);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
-
-static yoke_error *wait_for_end(struct debugger *d, pid_t target)
+static yoke_error *wait_for_end(struct debugger *d, pid_t target, int *killed_by)
 {
     if (write(d->gate, "g", 1) != 1)
         return yoke_raise_errno(errno, "starting the debugger");
     int status;
     YOKE_TRY(yoke_process_wait(d->process, &status));
+    if (WIFSIGNALED(status))
+        *killed_by = WTERMSIG(status);
     if (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_NO_EXEC)
         return yoke_raise(&YOKE_PROCESS_FAILED, "%s could not be started", d->program);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_NO_ATTACH)
-        return yoke_raise(&YOKE_PROCESS_FAILED, "gdb could not attach to process %d", (int)target);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == GDB_NO_ATTACH)
+        return attach_refused(target, ATTACH_YAMA);
     return NULL;
 }
 
-static yoke_error *debug(struct debugger *d, pid_t target)
+static yoke_error *debug(struct debugger *d, pid_t target, int *killed_by)
 {
-    yoke_error *e = hand_over(d);
+    yoke_error *e = terminal_lend(&d->terminal, d->pid);
     if (!e)
-        e = wait_for_end(d, target);
+        e = wait_for_end(d, target, killed_by);
     /* Only when gdb is dead is the terminal ours for good. */
     e = yoke_process_close(d->process, e);
     d->process = NULL;
-    take_back(d);
+    terminal_take_back(&d->terminal);
     return e;
 }
 
-/* ---- all of it ---- */
-
-static yoke_error *prepare(struct debugger *d, const struct pause_request *r, const char *actor)
+static yoke_error *prepare(struct debugger *d, const struct debugger_target *target)
 {
-    YOKE_TRY(look_at_terminal(d));
+    YOKE_TRY(terminal_open(&d->terminal));
     YOKE_TRY(find_program(d->program));
-    YOKE_TRY(make_script(d, r, actor));
-    YOKE_TRY(fork_debugger(d, r->pid));
+    YOKE_TRY(make_script(d, target));
+    YOKE_TRY(fork_debugger(d, target->request.pid));
     return adopt(d);
 }
 
-yoke_error *debugger_run(const struct pause_request *request, const char *actor,
+yoke_error *debugger_run(const struct debugger_target *target, int *killed_by,
                          yoke_error *(*ready)(void *arg, pid_t debugger), void *arg)
 {
     struct debugger *d = memory_calloc(1, sizeof *d);
+    *killed_by = 0;
     if (!d)
         return yoke_raise(&YOKE_NO_MEMORY, "a debugger");
-    d->tty = d->script = d->gate = -1;
-    yoke_error *e = prepare(d, request, actor);
+    d->terminal.fd = d->script = d->gate = -1;
+    yoke_error *e = prepare(d, target);
     if (!e)
         e = ready(arg, d->pid);
     if (!e)
-        e = debug(d, request->pid);
+        e = debug(d, target->request.pid, killed_by);
     /* Without a gate one that still waits at it goes. */
-    const int fds[] = {d->gate, d->tty, d->script};
-    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
+    if (d->gate >= 0)
+        close(d->gate);
+    if (d->script >= 0)
+        close(d->script);
+    terminal_close(&d->terminal);
     e = yoke_process_close(d->process, e);
     memory_free(d);
     return e;

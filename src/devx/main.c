@@ -3,6 +3,8 @@
 #include "devx/crash.h"
 #include "devx/dump.h"
 #include "devx/report.h"
+#include "devx/session.h"
+#include "devx/signals.h"
 
 #include <yoke/devx.h>
 
@@ -11,11 +13,24 @@ static void root_begins(void)
     crash_install(-1);
 }
 
+static yoke_error *runtime_begins(struct actor *a)
+{
+    session_runtime_begins(a);
+    return dump_begin(a);
+}
+
+static void runtime_ends(struct actor *a)
+{
+    session_runtime_ends();
+    dump_end(a);
+}
+
 static const struct actor_hooks hooks = {
     .child_begins = crash_install,
     .root_begins = root_begins,
-    .runtime_begins = dump_begin,
-    .runtime_ends = dump_end,
+    .runtime_begins = runtime_begins,
+    .runtime_ends = runtime_ends,
+    .root_signalled = signals_at_prompt,
     .child_crashed = crash_describe,
 };
 

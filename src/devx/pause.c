@@ -1,6 +1,9 @@
 #include "devx/pause.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -9,14 +12,17 @@ YOKE_ERROR_KIND(YOKE_DEBUGGER_QUIT, "yoke.DebuggerQuit", NULL);
 
 enum { POLL_NS = 20 * 1000 * 1000 };
 
-/* Written by the debugger. The whole process stands still in a pause, so there is one. */
-static volatile int answer;
+/* Written by the debugger, for the whole process. */
+static volatile int owed_quit;
 
-struct pause_request pause_begin(void *caller)
+struct pause_request pause_begin(volatile int *answer, void *caller, void *frame)
 {
-    answer = PAUSE_WAITING;
-    return (struct pause_request){
-        .pid = getpid(), .answer = (uint64_t)(uintptr_t)&answer, .caller = (uint64_t)(uintptr_t)caller};
+    *answer = PAUSE_WAITING;
+    return (struct pause_request){.pid = getpid(),
+                                  .answer = (uint64_t)(uintptr_t)answer,
+                                  .owed = (uint64_t)(uintptr_t)&owed_quit,
+                                  .caller = (uint64_t)(uintptr_t)caller,
+                                  .frame = (uint64_t)(uintptr_t)frame};
 }
 
 yoke_error *pause_allow(pid_t debugger)
@@ -29,17 +35,38 @@ yoke_error *pause_allow(pid_t debugger)
 
 /* Polled, and not waited for with a futex or a pipe: a debugger can write memory, and calls nothing in a
  * process that stopped anywhere. */
-enum pause_answer pause_stop(bool (*abandoned)(void *arg), void *arg)
+enum pause_answer pause_stop(volatile int *answer, bool (*abandoned)(void *arg), void *arg)
 {
-    while (answer == PAUSE_WAITING) {
+    while (*answer == PAUSE_WAITING) {
         nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
-        if (answer == PAUSE_WAITING && abandoned(arg))
+        if (*answer == PAUSE_WAITING && abandoned(arg))
             return PAUSE_ABANDONED;
     }
-    return answer == PAUSE_QUIT ? PAUSE_QUIT : PAUSE_CONTINUE;
+    return *answer == PAUSE_QUIT ? PAUSE_QUIT : PAUSE_CONTINUE;
 }
 
 yoke_error *pause_result(enum pause_answer given)
 {
     return given == PAUSE_QUIT ? yoke_raise(&YOKE_DEBUGGER_QUIT, "the debugger was told to quit") : NULL;
+}
+
+bool pause_owes_quit(void)
+{
+    bool owes = owed_quit;
+    owed_quit = 0;
+    return owes;
+}
+
+/* The line `TracerPid:` of proc(5), status. */
+pid_t pause_tracer(void)
+{
+    static const char field[] = "\nTracerPid:";
+    char text[2048];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    const char *at = strstr(text, field);
+    return at ? (pid_t)strtol(at + sizeof field - 1, NULL, 10) : 0;
 }

@@ -1,7 +1,7 @@
 /*
- * The pause, in the actor that pauses: its thread stops on its own stack till gdb, attached by the root, has
+ * The pause, in the actor that pauses: a thread stops on its own stack till gdb, attached by the root, has
  * written an answer into the process' memory. The root's side is devx/debugger.h; between them stands the
- * dialog that gives one actor at a time the terminal.
+ * dialog that gives one actor at a time the terminal (session.h).
  */
 #ifndef DEVX_PAUSE_H
 #define DEVX_PAUSE_H
@@ -21,22 +21,29 @@ enum pause_answer {
 struct pause_request {
     pid_t pid;
     uint64_t answer; /* where in that process the answer (an int) is to be written */
+    uint64_t owed;   /* where a `quit` that comes after the answer is written (an int, 1) */
     uint64_t caller; /* the code address that the pause returns to: the frame to show */
+    uint64_t frame; /* an address on the stack of the thread that stops, at most 64 KiB above where it does */
 };
 
 /*
- * Begins a pause. `caller` is __builtin_return_address(0) of the public function, which must be noinline, and
- * must be on the stack when pause_stop is called (no tail call).
+ * Begins a pause, which `answer` tells the end of. `caller` and `frame` are __builtin_return_address(0) and
+ * __builtin_frame_address(0) of the public function, which must be noinline, and must be on the stack when
+ * pause_stop is called (no tail call).
  */
-struct pause_request pause_begin(void *caller);
+struct pause_request pause_begin(volatile int *answer, void *caller, void *frame);
 /* Lets `debugger` attach, where the kernel (Yama) lets only ancestors and those named. */
 YOKE_MUST_USE yoke_error *pause_allow(pid_t debugger);
 /*
- * Stops the calling thread, the scheduler with it, till the answer is there. No checkpoint. Some 50 times a
- * second `abandoned(arg)` is asked whether to give up; it must not block or park.
+ * Stops the calling thread, with a scheduler that runs on it, till the answer is there. No checkpoint. Some
+ * 50 times a second `abandoned(arg)` is asked whether to give up; it must not block or park.
  */
-enum pause_answer pause_stop(bool (*abandoned)(void *arg), void *arg);
+enum pause_answer pause_stop(volatile int *answer, bool (*abandoned)(void *arg), void *arg);
 /* What the pausing call returns: YOKE_DEBUGGER_QUIT for PAUSE_QUIT, NULL for the others. */
 YOKE_MUST_USE yoke_error *pause_result(enum pause_answer answer);
+/* Was `quit` said after the answer, in a session that had gone on by steps? True once. */
+bool pause_owes_quit(void);
+/* The process that debugs (ptrace(2)) this one, or 0. */
+pid_t pause_tracer(void);
 
 #endif

@@ -21,6 +21,7 @@
 
 static const char *mode;
 static int to_root, from_root;
+static volatile int child_status;
 
 static bool root_has_gone(void *arg)
 {
@@ -31,19 +32,18 @@ static bool root_has_gone(void *arg)
 /* What the public function is made of. */
 __attribute__((noinline)) static yoke_error *pause_here(void)
 {
-    struct pause_request r = pause_begin(__builtin_return_address(0));
+    volatile int answered;
+    struct pause_request r = pause_begin(&answered, __builtin_return_address(0), __builtin_frame_address(0));
     pid_t debugger;
     if (write(to_root, &r, sizeof r) != sizeof r ||
         read(from_root, &debugger, sizeof debugger) != sizeof debugger)
         return NULL;
     YOKE_TRY(pause_allow(debugger));
-    enum pause_answer answer = pause_stop(root_has_gone, NULL);
+    enum pause_answer answer = pause_stop(&answered, root_has_gone, NULL);
     if (answer == PAUSE_ABANDONED)
         printf("child: abandoned\n");
     return pause_result(answer);
 }
-
-static int child_status;
 
 static void *child(void *arg)
 {
@@ -60,7 +60,7 @@ static void *child(void *arg)
 static void run_child(void)
 {
     if (strcmp(mode, "gone") == 0) {
-        struct pause_request r = pause_begin(NULL);
+        struct pause_request r = pause_begin(&child_status, NULL, NULL);
         _exit(write(to_root, &r, sizeof r) == sizeof r ? 0 : 1);
     }
     pthread_t thread;
@@ -105,7 +105,12 @@ static yoke_error *cancel_when_told(void *scope)
 
 static yoke_error *debug(void *root)
 {
-    return debugger_run(&((struct root *)root)->request, "left", ready, root);
+    struct debugger_target target = {((struct root *)root)->request, "left", "main", "pause"};
+    int killed_by;
+    yoke_error *e = debugger_run(&target, &killed_by, ready, root);
+    if (killed_by)
+        printf("root: gdb was killed by signal %d\n", killed_by);
+    return e;
 }
 
 static yoke_error *debug_till_told(void *root)

@@ -12,7 +12,7 @@ import time
 import pexpect
 
 PROGRAM = sys.argv[1]
-PROMPT = r"\(yoke left\) "
+PROMPT = r"\(yoke: left/ends:stop\) "
 LIMIT = 120
 
 

@@ -3,6 +3,7 @@
 #include "tree.h"
 
 #include "actor/peer.h"
+#include "devx/lock.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -1004,22 +1005,22 @@ static yoke_error *cancel_aside(void *arg)
 static yoke_error *wait_for_terminal(struct scene *s)
 {
     struct actor *a = actor_here();
+    struct tty_request mine = {"root", "1", "test", "1"};
     yoke_nursery n;
-    a->tty_busy = true;
+    YOKE_TRY(lock_need(a));
     YOKE_TRY(yoke_nursery_open(&n));
-    yoke_error *e = yoke_spawn(&n, call_stop, s->portal);
-    while (!e && list_empty(&a->tty_waiters))
+    yoke_error *e = tty_lock_take(a->tty, &mine);
+    if (!e)
+        e = yoke_spawn(&n, call_stop, s->portal);
+    while (!e && !a->tty->waiting)
         e = yoke_sleep(YOKE_MS(5));
     if (!e)
         e = yoke_spawn(&n, cancel_aside, s->actors);
     if (!e)
         e = yoke_sleep(YOKE_MS(400) * TREE_SLOW);
     bool waits = yoke_actors_count(s->actors) == 1 && yoke_portal_is_connected(s->portal);
-    if (!wake_first(&a->tty_waiters, NULL)) /* the child's turn */
-        a->tty_busy = false;
-    e = yoke_nursery_close_flat(&n, e);
-    a->tty_busy = false;
-    YOKE_TRY(e);
+    tty_lock_give_back(a->tty, &mine); /* the child's turn */
+    YOKE_TRY(yoke_nursery_close_flat(&n, e));
     CHECK(waits);
     return NULL;
 }

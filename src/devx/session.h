@@ -1,0 +1,35 @@
+/*
+ * A session: one stop of a task, or of a thread, from the asking for the terminal to the end of the debugger.
+ * A task of the runtime's speaks with the root; the one who stops waits for it to say that the debugger
+ * comes, stops (pause_stop), and goes on with the answer, while the debugger may still step through what it
+ * does.
+ */
+#ifndef DEVX_SESSION_H
+#define DEVX_SESSION_H
+
+#include "devx/lock.h"
+
+/* Why it stops, and where: as pause_begin. */
+struct session_stop {
+    const char *why;
+    void *caller, *frame;
+};
+
+/*
+ * From an actor's task; the whole of a stop. `*said_why`: an error that says why there was no debugger, or
+ * NULL (the caller frees it). Shielded; the thread stands still in it.
+ */
+enum pause_answer session_stop_task(struct actor *a, const struct session_stop *stop,
+                                    yoke_error **no_debugger);
+/* From a thread that runs no actor. */
+enum pause_answer session_stop_thread(const struct session_stop *stop, yoke_error **no_debugger);
+/* Is the calling task, or thread, one that a session's debugger is attached to just now? */
+bool session_is_here(void);
+
+/* Threads of the process can ask this actor for a session from now on, till the run ends; and till this. */
+void session_runtime_begins(struct actor *a);
+void session_runtime_ends(void);
+/* Is there one, in debug mode? */
+bool session_has_runtime(void);
+
+#endif

@@ -1,0 +1,121 @@
+"""A person at a debugger's prompt in a terminal (a pty): what the tests of the pause have in common."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+
+import pexpect
+
+LIMIT = int(os.environ.get("PROMPT_LIMIT", "60"))
+
+
+def prompt(name):
+    """The prompt of actor/task."""
+    return r"\(yoke: %s\) " % re.escape(name)
+
+
+class Scene:
+    """A program in a terminal, in a folder of its own for the signs that it waits for."""
+
+    def __init__(self, program, name, environment=None, shell=False):
+        self.signs = tempfile.TemporaryDirectory()
+        env = dict(os.environ, TERM="dumb", NO_COLOR="1", HOME="/nonexistent", INPUTRC="/dev/null", SIGNS=self.signs.name,
+                   YOKE_DEBUG="1")
+        env.pop("DEBUGINFOD_URLS", None)
+        env.update(environment or {})
+        command, args = (program, [name]) if not shell else ("/bin/sh", ["-c", '"$0" "$1"; echo "status $?"', program, name])
+        self.p = pexpect.spawn(command, args, env=env, timeout=LIMIT, encoding="utf-8", dimensions=(50, 200))
+        self.modes = None
+        self.said = ""
+
+    def expect(self, pattern):
+        self.p.expect(pattern)
+        self.said += self.p.before + str(self.p.after)
+        return self.p.before
+
+    def at(self, name):
+        """Waits for the prompt of that actor and task; what was said before it."""
+        return self.expect(prompt(name))
+
+    def type(self, line):
+        self.p.sendline(line)
+
+    def ask(self, line, name):
+        self.type(line)
+        return self.at(name)
+
+    def sign(self, name):
+        with open(os.path.join(self.signs.name, name), "w"):
+            pass
+
+    def end(self, status=0):
+        """The program ends by itself with that status, and nothing is left; all that it said."""
+        self.expect(pexpect.EOF)
+        pids = living(self.signs.name)
+        self.p.close()
+        got = self.p.exitstatus if self.p.signalstatus is None else -self.p.signalstatus
+        assert got == status, "status %s in %s" % (got, self.said)
+        assert not pids, "left: %s" % pids
+        self.signs.cleanup()
+        return self.said
+
+
+def living(signs):
+    """The processes that carry the scene's mark."""
+    mark, found = ("SIGNS=%s" % signs).encode(), []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/environ" % pid, "rb") as f:
+                if mark in f.read().split(b"\0"):
+                    with open("/proc/%s/comm" % pid) as comm:
+                        found.append((int(pid), comm.read().strip()))
+        except OSError:
+            pass
+    return found
+
+
+def pid_of(scene, name):
+    """The one process of the scene whose command is that."""
+    found = [pid for pid, comm in living(scene.signs.name) if comm == name]
+    assert len(found) == 1, "%s: %s" % (name, living(scene.signs.name))
+    return found[0]
+
+
+def wait_till(condition, what):
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, "never: " + what
+        time.sleep(0.01)
+
+
+def wait_till_gone(pid):
+    """A zombie that another has to reap is gone."""
+
+    def gone():
+        try:
+            with open("/proc/%d/stat" % pid) as f:
+                return ") Z " in f.read()
+        except FileNotFoundError:
+            return True
+
+    wait_till(gone, "the end of process %d" % pid)
+
+
+def run_tests(scope):
+    tests = [(name, f) for name, f in scope.items() if name.startswith("test_")]
+    tests = [t for t in tests if not sys.argv[2:] or t[0] in sys.argv[2:]]
+    print("1..%d" % len(tests))
+    if not shutil.which("gdb"):
+        print("Bail out! there is no gdb")
+        return
+    for number, (name, test) in enumerate(tests, 1):
+        try:
+            test()
+            print("ok %d - %s" % (number, name), flush=True)
+        except (AssertionError, pexpect.ExceptionPexpect, OSError) as e:
+            print("not ok %d - %s" % (number, name))
+            print("\n".join("# " + line for line in str(e).splitlines()), flush=True)
