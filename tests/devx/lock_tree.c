@@ -1,4 +1,4 @@
-/* What test_lock.py runs in a terminal: actors that want it. */
+/* What test_lock_tree.py runs in a terminal: actors that want it. */
 #include "debug_tree.h"
 
 #include "actor/runtime.h"

@@ -1,6 +1,6 @@
 """The one terminal of a tree, and who has it.
 
-Usage: test_lock.py PROGRAM [TEST...]    (tests/devx/lock_tree.c, built; no TEST: all)
+Usage: test_lock_tree.py PROGRAM [TEST...]    (tests/devx/lock_tree.c, built; no TEST: all)
 """
 
 import os
