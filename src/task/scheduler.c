@@ -382,6 +382,21 @@ static void __attribute__((noreturn)) leave_host(struct scheduler *s, yoke_task 
     switch_for_good(&s->host, s);
 }
 
+/*
+ * Asks the memory for a task whose turn will come, itself and its innermost frames, while others are at work:
+ * of many that are cancelled at once each would wait for its lines of the cache, one after the other. Up to
+ * LIVE_IN_CACHE tasks it would find them there. `task` may be what comes of the ring's head.
+ */
+enum { LIVE_IN_CACHE = 4096, LINE_BYTES = 64, FRAME_LINES = 4 };
+static inline void ask_for(const struct scheduler *s, const yoke_task *task)
+{
+    if (__builtin_expect(s->live <= LIVE_IN_CACHE, 1))
+        return;
+    const char *end = (const char *)(task + 1);
+    for (const char *at = (const char *)task - FRAME_LINES * LINE_BYTES; at < end; at += LINE_BYTES)
+        __builtin_prefetch(at, 1);
+}
+
 /* What a task does last: tells its nursery and never returns. */
 static inline __attribute__((noreturn, always_inline)) void task_end(yoke_task *task, yoke_error *e)
 {
@@ -410,6 +425,7 @@ static inline __attribute__((noreturn, always_inline)) void task_end(yoke_task *
     list *after = task->turn.next;
     list_unlink(&task->turn);
     yoke_task *next = take_turn(s, after);
+    ask_for(s, container_of(next->turn.next->next, yoke_task, turn));
     /* From here to the switch nothing takes a stack, so this one may be given back while we stand on it. */
     void *block = task->block;
     size_t block_bytes = task->block_bytes;
