@@ -183,8 +183,14 @@ typedef struct yoke_actors_outcome {
     size_t started, failed; /* actors; each error that one had of its own counts */
 } yoke_actors_outcome;
 
-/* What an actor nursery is given for the root that it opens. The environment's YOKE_BACKEND and YOKE_DEBUG
- * win, and so does YOKE_DUMP=0. */
+/*
+ * What an actor nursery is given for the root that it opens. The environment wins (YOKE_BACKEND, YOKE_DEBUG,
+ * YOKE_DUMP=0, YOKE_TRANSPORT, YOKE_LISTEN, YOKE_SECRET, YOKE_STRANGERS, YOKE_LOST_MS), and is all that a
+ * program of YOKE_MAIN has.
+ *
+ * Over tcp the kernel does not say who somebody is: who connects, and who is connected to, proves to know the
+ * tree's secret; else the connection is refused. Nothing that is said over tcp is encrypted.
+ */
 typedef struct yoke_root_options {
     const char *name;    /* NULL: root */
     const char *modules; /* that it serves to its tree; as an actor's */
@@ -193,6 +199,17 @@ typedef struct yoke_root_options {
     const char *log_filter; /* till the close; as yoke_log_set; NULL: as it is */
     bool no_dump;           /* SIGUSR1 is left alone, here and in the tree below; else it makes an actor print
                                what its tasks, and those of the actors below it, are doing */
+    const char *transport;  /* on which the tree's actors listen when they are found: uds or tcp (ports of the
+                               loopback interface, the root from its open on); NULL: that of
+                               `listen`, else uds */
+    const char *listen; /* where the root listens, from its open on, and is found; as for yoke_connect, with
+                           port 0 for any; NULL: when somebody wants its address */
+    const char *secret; /* 16 to 128 bytes, the same in programs that are to reach each other over tcp; NULL:
+                           a random one */
+    int let_strangers_in; /* > 0: who does not know the secret is spoken to over tcp as well: it may ask for
+                             what an actor's modules have, and for nothing of the runtime */
+    int64_t lost_bound; /* ns; 0: 60 s, at least 2 s: over tcp a peer whose host has vanished is found within
+                           it; so is one that leaves what was sent to it unread for as long */
 } yoke_root_options;
 
 typedef struct yoke_actors_options {
@@ -213,6 +230,8 @@ typedef struct yoke_actor_options {
     const char *log_filter;    /* as yoke_log_set; NULL: the parent's */
     int debug_mode;            /* as above; 0: the nursery's */
     int64_t start_bound;       /* 0: 10 s: from the start to the handshake */
+    const char *listen; /* where it listens from its start on, and is found; as for yoke_connect, with port 0
+                           for any; NULL: as the root decided, when somebody wants its address */
     /* The program to start in place of this one, and its arguments, NULL-terminated; searched in PATH if it
      * has no slash. It is given one argument more, the last, which its YOKE_MAIN takes. Always by exec. */
     char *const *command;
@@ -271,8 +290,9 @@ bool yoke_actors_cancel_called(const yoke_actors *actors);
 
 /* Views; valid as long as the portal. */
 const yoke_uid *yoke_portal_peer(const yoke_portal *portal);
+/* By the kernel's word; over tcp by its own, and perhaps of another host. */
 pid_t yoke_portal_pid(const yoke_portal *portal);
-/* The user whose process it is. */
+/* The user whose process it is; (uid_t)-1 over tcp, where nobody knows. */
 uid_t yoke_portal_user(const yoke_portal *portal);
 bool yoke_portal_is_connected(const yoke_portal *portal);
 
@@ -371,8 +391,14 @@ YOKE_MUST_USE yoke_error *yoke_portals_close(yoke_portal **portals, size_t count
  * NULL): how many ns ago it was registered; it may have ended since. Does not connect to it. Checkpoint.
  */
 YOKE_MUST_USE yoke_error *yoke_query(const char *name, char **address, int64_t *age);
-/* Where this actor listens, from now on if it did not; to be freed with free(). Checkpoint. */
+/* Where this actor listens and is found, from now on if it did not; to be freed with free(). Checkpoint. */
 YOKE_MUST_USE yoke_error *yoke_listen(char **address);
+/*
+ * Begins to listen at one more address (as for yoke_connect, with port 0 for any) till the actor ends;
+ * `*address` (may be NULL) is the complete one, to be freed with free(). Where it listens already it goes on
+ * to. Checkpoint. YOKE_USAGE: no address; YOKE_ADDRESS_IN_USE.
+ */
+YOKE_MUST_USE yoke_error *yoke_listen_at(const char *at, char **address);
 
 typedef struct yoke_connect_options {
     int64_t bound;           /* 0: 3 s: till the connection is there */

@@ -20,6 +20,7 @@ extern "C" {
 extern const yoke_error_kind YOKE_TRANSPORT_CLOSED;
 extern const yoke_error_kind YOKE_TRANSPORT_ENDED;    /* the peer closed it, between two frames */
 extern const yoke_error_kind YOKE_TRANSPORT_RESET;    /* the peer was gone when it was spoken to */
+extern const yoke_error_kind YOKE_TRANSPORT_VANISHED; /* its host does not answer any more */
 extern const yoke_error_kind YOKE_TRANSPORT_TORN;     /* it ended in the middle of a frame */
 extern const yoke_error_kind YOKE_TRANSPORT_LOCAL;    /* this side closed it */
 extern const yoke_error_kind YOKE_TRANSPORT_PROTOCOL; /* the peer broke the protocol; the cause says how */

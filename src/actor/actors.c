@@ -354,6 +354,9 @@ static yoke_error *take_options(const yoke_actor_options *o, const char ***modul
 {
     if (o->start_bound < 0)
         return yoke_raise(&YOKE_USAGE, "start_bound is negative");
+    struct address address;
+    if (o->listen)
+        YOKE_TRY(address_parse(&address, o->listen));
     if (o->log_filter)
         YOKE_TRY(yoke_log_check(o->log_filter));
     return module_parse(o->modules, modules);
@@ -399,6 +402,8 @@ static yoke_error *start(yoke_actors *actors, const struct start *s, yoke_portal
         return e;
     }
     e = connect_child(actors, c, spawned.channel_fd, s);
+    if (!e && o->listen)
+        e = registrar_bid_listen(c, o->listen);
     if (!e)
         e = open_modules(c, s);
     if (!e && yoke_event_is_set(&c->verdict)) /* it has died meanwhile, and its supervisor left that to us */

@@ -64,6 +64,7 @@ struct child {
     yoke_actors *nursery;
     yoke_uid uid;
     pid_t pid;
+    struct address address; /* where it was bidden to listen; kind ADDRESS_NONE: nowhere */
     yoke_process *process;
     int crash_fd; /* what it writes when it crashes; -1: read already */
     struct peer *peer;

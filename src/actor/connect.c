@@ -37,7 +37,7 @@ yoke_error *connect_to(struct actor *a, const struct address *address, const yok
     YOKE_TRY(transport_of(address, &transport));
     YOKE_TRY(transport->connect(address, o->bound ? o->bound : CONNECT_BOUND, &fd));
     YOKE_TRY(channel_open(&channel, fd, transport, NULL));
-    yoke_error *e = server_meet(a, channel, bound, peer);
+    yoke_error *e = server_meet(a, channel, true, bound, peer);
     if (!e && !*peer)
         e = yoke_raise(&YOKE_PROTOCOL, "who listens there is a probe");
     if (e)

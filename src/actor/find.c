@@ -230,3 +230,15 @@ yoke_error *yoke_listen(char **address)
     YOKE_TRY(server_listen(a));
     return give_text(server_address(a), address);
 }
+
+yoke_error *yoke_listen_at(const char *at, char **text)
+{
+    struct actor *a;
+    struct address address;
+    if (text)
+        *text = NULL;
+    YOKE_TRY(actor_expect("yoke_listen_at", &a));
+    YOKE_TRY(address_parse(&address, at));
+    YOKE_TRY(server_listen_at(a, &address));
+    return text ? give_text(&address, text) : NULL;
+}

@@ -203,6 +203,8 @@ static yoke_error *root_task(void *arg)
     scheduler_here->above = &run->actor;
     yoke_error *e = begin(&run->actor);
     if (!e)
+        e = server_begin_root(&run->actor);
+    if (!e)
         e = run_app(run);
     root_end(&run->actor);
     return e;
@@ -308,7 +310,9 @@ static int root_main(int argc, char **argv, yoke_error *(*app)(int, char **), co
     uid_make(&uid, "root");
     actor_init(&run.actor, &uid, hooks, argv);
     run.actor.is_root = true;
-    yoke_error *refused = program_actor_begins(&run.actor);
+    yoke_error *refused = network_configure(&run.actor.network, &run.actor.listen, NULL);
+    if (!refused)
+        refused = program_actor_begins(&run.actor);
     if (refused) {
         yoke_error_print(stderr, refused);
         yoke_error_free(refused);

@@ -76,8 +76,7 @@ const yoke_endpoint *module_endpoint(const yoke_module *module, struct text_view
     return NULL;
 }
 
-/* The runtime's own are served by every actor; nobody exposes them, and no list for people has them. */
-static bool is_runtime(struct text_view name)
+bool module_is_runtime(struct text_view name)
 {
     return text_view_is(name, "self") || (name.size > 5 && memcmp(name.data, "yoke.", 5) == 0);
 }
@@ -107,7 +106,7 @@ static yoke_error *no_module(struct text_view name, const char *const *exposed, 
             add_name(&b, *exposed);
     else
         for (const yoke_module *m = modules; m; m = m->next)
-            if (!is_runtime(text_view(m->name)))
+            if (!module_is_runtime(text_view(m->name)))
                 add_name(&b, m->name);
     yoke_error *e = yoke_raise(&YOKE_MODULE_NOT_EXPOSED, "no module `%.*s` %s; there are: %s", (int)name.size,
                                name.data, whose, names_text(&b));
@@ -235,7 +234,7 @@ yoke_error *module_served(struct actor *a, struct text_view ns, struct text_view
     static const char *const none[] = {NULL};
     const char *const *exposed = a->modules ? a->modules : none;
     const yoke_module *m = module_find(ns);
-    bool is_exposed = m && is_runtime(ns);
+    bool is_exposed = m && module_is_runtime(ns);
     for (size_t i = 0; m && exposed[i]; i++)
         is_exposed |= text_view_is(ns, exposed[i]);
     if (!is_exposed)

@@ -7,6 +7,8 @@
 
 /* The binary's module of that name, or NULL. */
 const yoke_module *module_find(struct text_view name);
+/* The runtime's own: served by every actor; nobody exposes them, and no list for people has them. */
+bool module_is_runtime(struct text_view name);
 const yoke_endpoint *module_endpoint(const yoke_module *module, struct text_view name);
 /*
  * Splits "words, math ./more.so" into a NULL-terminated array of names (module_names_free). What has a slash

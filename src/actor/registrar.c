@@ -20,7 +20,7 @@ struct entry {
     list in_order;
     struct table_node by_uuid;
     yoke_uid uid;
-    struct address address; /* where it listens, or would */
+    struct address address; /* where it listens, or would; kind ADDRESS_NONE: not known before it does */
     struct peer *via;       /* who entered it, and can be asked to ask it; NULL: nobody who is still there */
     int64_t since;          /* yoke_now() when it was entered */
 };
@@ -58,6 +58,8 @@ static struct entry *entry_of(const struct registry *r, const char *uuid)
 /* Another's entry with this address: that actor can't be there any more. */
 static void evict(struct registry *r, const yoke_uid *uid, const struct address *address)
 {
+    if (address->kind == ADDRESS_NONE)
+        return;
     list_for_each_safe(node, &r->entries) {
         struct entry *x = container_of(node, struct entry, in_order);
         if (address_equal(&x->address, address) && !yoke_uid_equal(&x->uid, uid)) {
@@ -136,11 +138,11 @@ static void log_failure(const char *what, const yoke_uid *uid, yoke_error *e)
 
 static yoke_error *tell_entered(struct actor *a, const yoke_uid *uid, const struct address *address)
 {
-    struct buffer pair = BUFFER_EMPTY;
+    struct buffer pair = BUFFER_EMPTY; /* empty: nil */
     const char *parts[] = {uid->name, uid->uuid};
     if (!above(a))
         return NULL;
-    if (!address_pack(&pair, address))
+    if (address->kind != ADDRESS_NONE && !address_pack(&pair, address))
         return yoke_raise(&YOKE_NO_MEMORY, "an address");
     register_args args = {.uid = {parts, 2}, .addr = {buffer_begin(&pair), buffer_size(&pair)}};
     yoke_error *e = tell(above(a), "self:register_actor", &args);
@@ -161,8 +163,10 @@ static yoke_error *tell_removed(struct actor *a, const yoke_uid *uid)
 
 void registrar_enter_child(struct child *c)
 {
-    struct address address;
-    yoke_error *e = server_address_of(c->actor, &c->uid, c->pid, &address);
+    struct address address = c->address;
+    yoke_error *e = NULL;
+    if (address.kind == ADDRESS_NONE)
+        e = server_address_of(c->actor, &c->uid, c->pid, &address);
     if (!e)
         e = enter(c->actor, &c->uid, &address, c->peer);
     if (!e)
@@ -194,9 +198,9 @@ void registrar_remove_child(struct child *c)
         return;
     /* One that had not got as far as to be entered may have begun to listen. */
     yoke_error *e = server_address_of(c->actor, &c->uid, c->pid, &address);
-    if (!e)
+    if (!e && address.kind == ADDRESS_UDS)
         transport_uds.remove_stale(&address);
-    else if (c->death) /* who ends by itself leaves nothing */
+    else if (e && c->death) /* who ends by itself leaves nothing */
         yoke_log(YOKE_WARNING, "actor `%s` may have left a socket file: %s", c->uid.name,
                  yoke_error_message(e));
     yoke_error_free(e);
@@ -267,7 +271,8 @@ static yoke_error *look_up(struct actor *a, const char *name, bool all, struct m
 
 /* ---- finding: where they listen ---- */
 
-YOKE_RECORD(listen_args, (str, uuid));
+/* at: where it is to be found from now on, an address' text; empty: where it is, or by its own choice. */
+YOKE_RECORD(listen_args, (str, uuid), (str, at));
 
 static yoke_error *read_pair(const yoke_value *value, struct address *address)
 {
@@ -275,12 +280,13 @@ static yoke_error *read_pair(const yoke_value *value, struct address *address)
     return address_unpack(address, &c);
 }
 
-static yoke_error *ask_to_listen(struct peer *via, const char *uuid, struct address *address)
+static yoke_error *ask_to_listen(struct peer *via, const char *uuid, const char *at, struct address *address)
 {
     yoke_value pair = {NULL, 0};
     yoke_scope s;
     YOKE_TRY(yoke_fail_after(&s, LISTEN_BOUND));
-    YOKE_TRY(yoke_scope_close(&s, yoke_call(&via->portal, "self:listen_for", &(listen_args){uuid}, &pair)));
+    YOKE_TRY(
+        yoke_scope_close(&s, yoke_call(&via->portal, "self:listen_for", &(listen_args){uuid, at}, &pair)));
     yoke_error *e = read_pair(&pair, address);
     yoke_value_free(&pair);
     return e;
@@ -289,8 +295,21 @@ static yoke_error *ask_to_listen(struct peer *via, const char *uuid, struct addr
 static yoke_error *own_address(struct actor *a, struct address *address)
 {
     YOKE_TRY(server_listen(a));
-    *address = *server_address(a);
+    *address = address_from_here(server_address(a));
     return NULL;
+}
+
+/* Where a port is of the kernel's choosing nobody knew it till now. */
+static void note_address(struct actor *a, const struct match *m)
+{
+    struct entry *x = entry_of(&a->registry, m->uid.uuid);
+    if (x)
+        x->address = m->address;
+}
+
+yoke_error *registrar_bid_listen(struct child *c, const char *at)
+{
+    return ask_to_listen(c->peer, c->uid.uuid, at, &c->address);
 }
 
 /* Completes the match's address; `reachable` is false if it did not answer. */
@@ -300,8 +319,10 @@ static yoke_error *reach(struct actor *a, struct match *m, bool *reachable)
     if (m->is_self)
         e = own_address(a, &m->address);
     else if (m->via)
-        e = ask_to_listen(m->via, m->uid.uuid, &m->address);
-    *reachable = !e;
+        e = ask_to_listen(m->via, m->uid.uuid, "", &m->address);
+    if (!e && m->via)
+        note_address(a, m);
+    *reachable = !e && m->address.kind != ADDRESS_NONE;
     if (!e || yoke_error_is_cancelled(e) || yoke_error_is(e, &YOKE_INTERRUPTED))
         return e;
     yoke_log(YOKE_RUNTIME, "actor `%s` can't be reached: %s", m->uid.name, yoke_error_message(e));
@@ -423,7 +444,7 @@ static yoke_error *list_here(struct actor *a, yoke_value *out)
     struct pack p;
     pack_begin(&p, &listing, SIZE_MAX);
     msgpack_pack_map(&p.packer, a->registry.by_uuid.count + 1);
-    pack_entry(&p, &a->uid, a->server ? server_address(a) : &a->root);
+    pack_entry(&p, &a->uid, server_address(a) ? server_address(a) : &a->root);
     list_for_each(node, &a->registry.entries) {
         const struct entry *x = container_of(node, struct entry, in_order);
         pack_entry(&p, &x->uid, &x->address);
@@ -554,9 +575,10 @@ static yoke_error *register_actor(const register_args *args, yoke_type_none *res
     struct peer *asker = serve_asker();
     struct actor *a = asker->actor;
     yoke_uid uid;
-    struct address address;
+    struct address address = {.kind = ADDRESS_NONE};
     YOKE_TRY(odd(asker, read_uid(args->uid.items, args->uid.count, &uid)));
-    YOKE_TRY(odd(asker, read_pair(&args->addr, &address)));
+    if (args->addr.data || !asker->child) /* one of ours may be there, and not know yet where it listens */
+        YOKE_TRY(odd(asker, read_pair(&args->addr, &address)));
     YOKE_TRY(odd(asker, check_asker(asker, &uid)));
     if (asker->lost)
         return NULL; /* what it had entered was taken out */
@@ -648,13 +670,17 @@ static yoke_error *listen_for(const listen_args *args, yoke_type_any *result)
     struct address address;
     struct buffer pair = BUFFER_EMPTY;
     if (strcmp(args->uuid, a->uid.uuid) == 0) {
+        if (*args->at && !serve_asker()->is_parent)
+            return yoke_raise(&YOKE_PERMISSION, "only its parent says where an actor listens");
+        if (*args->at)
+            YOKE_TRY(address_parse(&a->listen, args->at));
         YOKE_TRY(own_address(a, &address));
     } else {
         struct entry *x = entry_of(&a->registry, args->uuid);
         if (!x || !x->via)
             return yoke_raise(&YOKE_ACTOR_NOT_FOUND, "no actor %s below `%s`", args->uuid, a->uid.name);
         struct peer *via = peer_keep(x->via);
-        yoke_error *e = ask_to_listen(via, args->uuid, &address);
+        yoke_error *e = ask_to_listen(via, args->uuid, "", &address);
         peer_release(via);
         if (e)
             return e;

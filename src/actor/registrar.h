@@ -34,6 +34,9 @@ struct registry {
 void registry_init(struct registry *r);
 void registry_free(struct registry *r);
 
+/* A child is to listen at this address, and to be found there. Checkpoint; YOKE_REMOTE with what its
+ * listening said, YOKE_TOO_SLOW. */
+YOKE_MUST_USE yoke_error *registrar_bid_listen(struct child *child, const char *at);
 /* A child of this actor has started; what fails is logged: it is not found then. Not a checkpoint. */
 void registrar_enter_child(struct child *child);
 /* It has ended and is reaped: it, and who was entered below it, goes, with the socket files that were left.

@@ -54,6 +54,7 @@ yoke_error *root_configure(struct actor *a, const yoke_root_options *options)
     if (o->log_filter)
         YOKE_TRY(yoke_log_check(o->log_filter));
     YOKE_TRY(backend_of(o, &backend));
+    YOKE_TRY(network_configure(&a->network, &a->listen, o));
     YOKE_TRY(module_parse(o->modules, &a->modules));
     uid_make(&a->uid, name);
     a->backend = backend;
@@ -122,7 +123,9 @@ yoke_error *root_open(struct root **out, const char *file, int line, const yoke_
     }
     r->actor.app_scope = &r->scope;
     scheduler_here->above = &r->actor;
-    server_know_root(&r->actor);
+    e = server_begin_root(&r->actor);
+    if (e)
+        return root_close(r, e);
     *out = r;
     const struct actor_hooks *hooks = r->actor.hooks;
     e = hooks && hooks->runtime_begins ? hooks->runtime_begins(&r->actor) : NULL;

@@ -52,6 +52,7 @@ bool yoke_is_root(void)
 void actor_init(struct actor *a, const yoke_uid *uid, const struct actor_hooks *hooks, char **argv)
 {
     *a = (struct actor){.uid = *uid, .hooks = hooks, .argv = argv};
+    network_init(&a->network);
     list_init(&a->peers);
     list_init(&a->children);
     list_init(&a->hold_waiters);

@@ -6,6 +6,7 @@
 #define ACTOR_RUNTIME_H
 
 #include "actor/hooks.h"
+#include "actor/network.h"
 #include "actor/registrar.h"
 #include "base/list.h"
 #include "base/table.h"
@@ -31,9 +32,11 @@ struct actor {
     bool debug_mode;
     bool no_dump; /* it leaves SIGUSR1 alone, and tells nobody what its tasks do */
     enum yoke_backend backend;
+    struct network network;
 
     char directory[DIRECTORY_PATH_BYTES]; /* of socket files; "": not asked for yet */
-    struct address root;                  /* where the root listens once somebody wants it to */
+    struct address root;                  /* where the root listens, or would; kind ADDRESS_NONE: not known */
+    struct address listen;                /* where this actor is to; kind ADDRESS_NONE: where the tree's do */
 
     const char **modules;      /* exposed by the parent; NULL-terminated */
     const char **module_files; /* shared objects that they are in; NULL-terminated */

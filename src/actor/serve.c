@@ -415,6 +415,13 @@ static void serve_runtime(struct peer *peer, const struct msg *m)
         serve_endpoint(peer, m);
 }
 
+/* Of the runtime a stranger is served the end of its own tasks alone. */
+static bool may_ask(const struct peer *peer, const struct msg *m)
+{
+    return !peer->channel->peer_is_stranger || !module_is_runtime(m->start.ns) ||
+           text_view_is(m->start.func, "_cancel_task");
+}
+
 void serve_start(struct peer *peer, const struct msg *m)
 {
     struct uid_view peer_uid = uid_view(&peer->channel->peer);
@@ -426,7 +433,11 @@ void serve_start(struct peer *peer, const struct msg *m)
         refuse(peer, m->cid, yoke_raise(&YOKE_USAGE, "a second start under the id of a running task"));
         return;
     }
-    if (text_view_is(m->start.ns, "self"))
+    if (!may_ask(peer, m))
+        refuse(peer, m->cid,
+               yoke_raise(&YOKE_PERMISSION, "actor `%s` may not ask this: it does not know the tree's secret",
+                          peer->channel->peer.name));
+    else if (text_view_is(m->start.ns, "self"))
         serve_runtime(peer, m);
     else
         serve_endpoint(peer, m);

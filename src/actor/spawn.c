@@ -189,7 +189,8 @@ yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, char *cons
 
 /* What our children need beyond the protocol's own fields. */
 YOKE_RECORD(spawn_extra, (boolean, debug_mode), (boolean, no_dump), (u8, backend), (str, log_filter),
-            (list, str, modules), (list, str, files), (str, directory), (str, root));
+            (list, str, modules), (list, str, files), (str, directory), (str, root), (str, transport),
+            (str, secret), (boolean, lets_strangers_in), (i64, lost_bound));
 YOKE_RECORD(runtime_vars, (boolean, _is_root), (any, _root_mailbox), (list, any, _root_addrs),
             (list, str, _enable_tpts), (list, any, _registry_addrs), (boolean, _debug_mode),
             (boolean, _is_infected_aio));
@@ -229,7 +230,7 @@ static struct raw_view view(const struct buffer *b)
 
 static yoke_error *encode_vars(struct buffer *out, const struct actor *a, bool debug_mode)
 {
-    static const char *transports[] = {"uds"};
+    const char *transports[] = {a->network.transport->name};
     struct buffer pair = BUFFER_EMPTY;
     size_t count = a->root.kind != ADDRESS_NONE;
     if (count && !address_pack(&pair, &a->root))
@@ -304,6 +305,10 @@ yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_a
         .log_filter = o->log_filter ? o->log_filter : yoke_log_filter(),
         .directory = a->directory,
         .root = root,
+        .transport = a->network.transport->name,
+        .secret = a->network.secret,
+        .lets_strangers_in = a->network.lets_strangers_in,
+        .lost_bound = a->network.lost_bound,
     };
     extra.files.items = files;
     extra.files.count = file_count;
@@ -333,12 +338,22 @@ static yoke_error *copy_names(const char ***out, const char *const *names, size_
     return NULL;
 }
 
+static yoke_error *take_network(struct network *n, const spawn_extra *extra)
+{
+    n->transport = transport_called(extra->transport);
+    n->lets_strangers_in = extra->lets_strangers_in;
+    n->lost_bound = extra->lost_bound;
+    snprintf(n->secret, sizeof n->secret, "%s", extra->secret);
+    return n->transport ? NULL : yoke_raise(&YOKE_PROTOCOL, "no transport `%s`", extra->transport);
+}
+
 static yoke_error *take_extra(struct actor *a, const spawn_extra *extra)
 {
     a->debug_mode = extra->debug_mode;
     a->no_dump = extra->no_dump;
     a->backend = extra->backend == YOKE_BACKEND_FORK ? YOKE_BACKEND_FORK : YOKE_BACKEND_EXEC;
     YOKE_TRY(yoke_log_set(extra->log_filter));
+    YOKE_TRY(take_network(&a->network, extra));
     if (*extra->root)
         YOKE_TRY(address_parse(&a->root, extra->root));
     snprintf(a->directory, sizeof a->directory, "%s", extra->directory);

@@ -140,6 +140,23 @@ bool address_equal(const struct address *a, const struct address *b)
                                   : strcmp(a->path, b->path) == 0;
 }
 
+bool address_is_loopback(const struct address *a)
+{
+    return strncmp(a->host, "127.", 4) == 0 || strcmp(a->host, "::1") == 0 ||
+           strcmp(a->host, "localhost") == 0;
+}
+
+struct address address_from_here(const struct address *a)
+{
+    struct address from_here = *a;
+    struct in6_addr v6;
+    if (a->kind == ADDRESS_TCP && strcmp(a->host, "0.0.0.0") == 0)
+        strcpy(from_here.host, "127.0.0.1");
+    if (a->kind == ADDRESS_TCP && inet_pton(AF_INET6, a->host, &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6))
+        strcpy(from_here.host, "::1");
+    return from_here;
+}
+
 /* ---- pairs ---- */
 
 bool address_pack(struct buffer *out, const struct address *a)

@@ -33,6 +33,10 @@ struct address {
 YOKE_MUST_USE yoke_error *address_parse(struct address *address, const char *text);
 void address_print(const struct address *address, char text[ADDRESS_TEXT_BYTES]);
 bool address_equal(const struct address *a, const struct address *b);
+/* Of a tcp address: does it never leave this host? */
+bool address_is_loopback(const struct address *address);
+/* Of one that listens: where this host connects to it. "Any address" is none to connect to. */
+struct address address_from_here(const struct address *address);
 /* Appends the pair; false without memory. */
 bool address_pack(struct buffer *out, const struct address *address);
 /* Reads one pair of a peer's. YOKE_MSG_TYPE: it is none, or one that nobody can connect to. */

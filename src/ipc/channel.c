@@ -9,6 +9,7 @@
 YOKE_ERROR_KIND(YOKE_TRANSPORT_CLOSED, "yoke.TransportClosed", NULL);
 YOKE_ERROR_KIND(YOKE_TRANSPORT_ENDED, "yoke.TransportEnded", &YOKE_TRANSPORT_CLOSED);
 YOKE_ERROR_KIND(YOKE_TRANSPORT_RESET, "yoke.TransportReset", &YOKE_TRANSPORT_CLOSED);
+YOKE_ERROR_KIND(YOKE_TRANSPORT_VANISHED, "yoke.TransportVanished", &YOKE_TRANSPORT_CLOSED);
 YOKE_ERROR_KIND(YOKE_TRANSPORT_TORN, "yoke.TransportTorn", &YOKE_TRANSPORT_CLOSED);
 YOKE_ERROR_KIND(YOKE_TRANSPORT_LOCAL, "yoke.TransportLocal", &YOKE_TRANSPORT_CLOSED);
 YOKE_ERROR_KIND(YOKE_TRANSPORT_PROTOCOL, "yoke.TransportProtocol", &YOKE_TRANSPORT_CLOSED);
@@ -65,6 +66,8 @@ static yoke_error *closed_errno(struct channel *c, const char *what, int number)
     snprintf(how, sizeof how, "%s failed: %s", what, strerrordesc_np(number));
     if (number == EPIPE || number == ECONNRESET)
         return closed_error(c, &YOKE_TRANSPORT_RESET, how);
+    if (number == ETIMEDOUT || number == EHOSTUNREACH || number == ENETUNREACH)
+        return closed_error(c, &YOKE_TRANSPORT_VANISHED, how);
     return with_peer(&c->peer,
                      yoke_raise_errno(number, "the channel to actor `%s` (pid %lld) is broken: %s failed",
                                       c->peer.name, (long long)c->peer_pid, what));
@@ -410,6 +413,8 @@ static yoke_error *torn(struct channel *c)
 
 static yoke_error *end_of_file(struct channel *c)
 {
+    if (yoke_error_is(c->mute, &YOKE_TRANSPORT_VANISHED)) /* which a write was told, and no read is again */
+        return yoke_error_dup(c->mute);
     c->ended_by_peer = true;
     return buffer_size(&c->in) ? torn(c) : closed_error(c, &YOKE_TRANSPORT_ENDED, "the peer closed it");
 }

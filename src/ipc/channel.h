@@ -39,7 +39,8 @@ struct channel {
 
     yoke_uid peer; /* from the handshake; the name is "?" before it */
     int64_t peer_pid;
-    uid_t peer_user; /* this one, until the kernel says otherwise */
+    uid_t peer_user;       /* this one, until the kernel says otherwise; (uid_t)-1: nobody can say */
+    bool peer_is_stranger; /* neither the kernel nor a secret tells who it is */
     bool peer_is_yoke;
     bool peer_is_probe;              /* it only asks who is here */
     enum msg_flag peer_is_registrar; /* as it says of itself */

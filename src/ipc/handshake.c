@@ -1,21 +1,26 @@
 #include "ipc/handshake.h"
 
 #include "base/buffer.h"
+#include "base/sha256.h"
 #include "msg/record.h"
 #include "msg/uid.h"
 
 #include <string.h>
 #include <unistd.h>
 
-/* Our extra key in an Aid. `child_*`: the name that a parent gives its child; empty otherwise. */
-YOKE_RECORD(aid_extra, (u32, version), (str, child_name), (str, child_uuid));
+/*
+ * Our extra key in an Aid. What is not said is empty. `child_*`: the name that a parent gives its child;
+ * nonce, proof: see the header.
+ */
+YOKE_RECORD(aid_extra, (u32, version), (str, child_name), (str, child_uuid), (optional, str, nonce),
+            (optional, str, proof));
 
 enum { WIRE_VERSION = 1 };
 
-static yoke_error *send_aid(struct channel *c, const struct identity *self, const yoke_uid *child)
+static yoke_error *send_aid(struct channel *c, const struct identity *self, aid_extra item)
 {
     struct buffer extra = BUFFER_EMPTY;
-    aid_extra item = {WIRE_VERSION, child ? child->name : "", child ? child->uuid : ""};
+    item.version = WIRE_VERSION;
     yoke_error *e = record_encode(&extra, &yoke_record_aid_extra, &item, "yoke");
     struct msg m = {
         .type = MSG_AID,
@@ -80,7 +85,8 @@ struct parent_side {
 static yoke_error *parent_dialog(struct channel *c, void *arg)
 {
     const struct parent_side *side = arg;
-    YOKE_TRY(send_aid(c, side->self, side->child));
+    YOKE_TRY(send_aid(c, side->self,
+                      (aid_extra){.child_name = side->child->name, .child_uuid = side->child->uuid}));
     aid_extra extra;
     YOKE_TRY(receive_aid(c, &extra));
     aid_extra_free(&extra);
@@ -119,7 +125,7 @@ static yoke_error *child_dialog(struct channel *c, void *arg)
     aid_extra_free(&extra);
     if (e)
         return e;
-    return send_aid(c, &(struct identity){*self, false}, NULL);
+    return send_aid(c, &(struct identity){.uid = *self}, (aid_extra){0});
 }
 
 yoke_error *handshake_child(struct channel *c, yoke_uid *self, int64_t bound)
@@ -129,13 +135,79 @@ yoke_error *handshake_child(struct channel *c, yoke_uid *self, int64_t bound)
 
 /* ---- one who is neither ---- */
 
-static yoke_error *peer_dialog(struct channel *c, void *arg)
+/* What each side has brought. */
+struct nonces {
+    char ours[sizeof((yoke_uid *)0)->uuid];
+    const char *theirs;
+};
+
+/* The code of the side that has connected, or of the one that listens; `prover` is who stands there. */
+static void code_of(const struct identity *self, const struct nonces *nonces, bool connects,
+                    const yoke_uid *prover, int64_t pid, char hex[SHA256_HEX_BYTES])
 {
+    char text[1024];
+    uint8_t code[SHA256_BYTES];
+    const char *connector = self->connects ? nonces->ours : nonces->theirs;
+    const char *listener = self->connects ? nonces->theirs : nonces->ours;
+    int size =
+        snprintf(text, sizeof text, "yoke %s\n%s\n%s\n%s\n%s\n%lld\n", connects ? "connects" : "listens",
+                 connector, listener, prover->name, prover->uuid, (long long)pid);
+    hmac_sha256(self->secret, strlen(self->secret), text, (size_t)size, code);
+    for (int i = 0; i < SHA256_BYTES; i++)
+        snprintf(hex + 2 * i, 3, "%02x", code[i]);
+}
+
+static bool is_proof(const char *expected, const char *given)
+{
+    uint8_t difference = 0;
+    if (strlen(given) != SHA256_HEX_BYTES - 1)
+        return false;
+    for (int i = 0; i < SHA256_HEX_BYTES - 1; i++) /* all of it, so that the time tells nothing */
+        difference |= (uint8_t)(expected[i] ^ given[i]);
+    return difference == 0;
+}
+
+/* The second Aid of each side; of the same actor as the first. */
+static yoke_error *prove(struct channel *c, const struct identity *self, const struct nonces *nonces)
+{
+    char ours[SHA256_HEX_BYTES], theirs[SHA256_HEX_BYTES];
+    yoke_uid first = c->peer;
+    int64_t pid = c->peer_pid;
     aid_extra extra;
-    YOKE_TRY(send_aid(c, arg, NULL));
+    code_of(self, nonces, self->connects, &self->uid, getpid(), ours);
+    code_of(self, nonces, !self->connects, &first, pid, theirs);
+    YOKE_TRY(send_aid(c, self, (aid_extra){.proof = &(yoke_type_str){ours}}));
+    YOKE_TRY(channel_drain(c)); /* before this side judges: the other is to come to its own verdict */
     YOKE_TRY(receive_aid(c, &extra));
+    bool same = yoke_uid_equal(&c->peer, &first) && c->peer_pid == pid;
+    c->peer_is_stranger = !same || !extra.proof || !is_proof(theirs, *extra.proof);
     aid_extra_free(&extra);
     return NULL;
+}
+
+static yoke_error *exchange(struct channel *c, const struct identity *self, struct nonces *nonces,
+                            aid_extra *theirs)
+{
+    yoke_type_str ours = nonces->ours;
+    YOKE_TRY(send_aid(c, self, (aid_extra){.nonce = self->secret ? &ours : NULL}));
+    return receive_aid(c, theirs);
+}
+
+static yoke_error *peer_dialog(struct channel *c, void *arg)
+{
+    const struct identity *self = arg;
+    struct nonces nonces;
+    yoke_uid random;
+    aid_extra extra;
+    uid_make(&random, "");
+    memcpy(nonces.ours, random.uuid, sizeof nonces.ours);
+    YOKE_TRY(exchange(c, self, &nonces, &extra));
+    nonces.theirs = extra.nonce ? *extra.nonce : "";
+    yoke_error *e = NULL;
+    if (self->secret && strlen(nonces.theirs) == sizeof nonces.ours - 1)
+        e = prove(c, self, &nonces);
+    aid_extra_free(&extra);
+    return e;
 }
 
 yoke_error *handshake_peer(struct channel *c, struct identity *self, int64_t bound)

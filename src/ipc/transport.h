@@ -1,5 +1,8 @@
-/* How bytes move: one table of functions a transport. `uds` is the one there is: socketpairs to children,
- * socket files for other peers. */
+/*
+ * How bytes move: one table of functions a transport.
+ *   uds   socketpairs to children, whatever other peers use; socket files for these
+ *   tcp   ports of this host, for peers on any
+ */
 #ifndef IPC_TRANSPORT_H
 #define IPC_TRANSPORT_H
 
@@ -27,10 +30,10 @@ struct transport_mark {
 struct transport {
     const char *name;
     enum address_kind kind;
-    /* A connected pair, non-blocking and close-on-exec. */
+    /* A connected pair, non-blocking and close-on-exec; NULL: it has none. */
     yoke_error *(*pair)(int fds[2]);
     /* As read(2) and write(2), never blocking, never raising SIGPIPE; what means "the peer is gone" is -1
-     * with ECONNRESET or EPIPE. */
+     * with ECONNRESET or EPIPE, and "its host is", with ETIMEDOUT, EHOSTUNREACH or ENETUNREACH. */
     ssize_t (*read)(int fd, void *bytes, size_t room);
     ssize_t (*write)(int fd, const void *bytes, size_t count);
     /* The same for bytes in several places, as readv(2) and writev(2). */
@@ -41,6 +44,9 @@ struct transport {
     void (*end_reading)(int fd);
     /* The end of the connection, as the peer is to see it at once: after what was written already. */
     void (*hang_up)(int fd);
+    /* A peer whose host has vanished is found within `bound` ns (2 s at least), whether anything is said or
+     * not; so is one that takes nothing of what was sent to it for as long. NULL: a peer can't vanish so. */
+    void (*set_lost_bound)(int fd, int64_t bound);
     /*
      * A descriptor that listens there, non-blocking and close-on-exec; `address` is completed (a port of the
      * kernel's choosing). Checkpoint. YOKE_ADDRESS_IN_USE that names the owner where it can be known; what a
@@ -56,12 +62,14 @@ struct transport {
     int (*accept)(int fd);
     /* A connection, within `bound` ns. Checkpoint. YOKE_CONNECT_FAILED that names address and reason. */
     yoke_error *(*connect)(const struct address *address, int64_t bound, int *fd);
-    /* False: this transport can't know. */
+    /* False, or no function: this transport can't know. */
     bool (*credentials)(int fd, struct transport_credentials *who);
 };
 
-extern const struct transport transport_uds;
+extern const struct transport transport_uds, transport_tcp;
 
+/* The one of that name, or NULL. */
+const struct transport *transport_called(const char *name);
 /* The transport of an address. YOKE_USAGE: there is none. */
 YOKE_MUST_USE yoke_error *transport_of(const struct address *address, const struct transport **out);
 

@@ -1,6 +1,7 @@
 #include "ipc/transport.h"
 
 #include "ipc/directory.h"
+#include "ipc/stream_socket.h"
 
 #include <yoke/task.h>
 
@@ -20,36 +21,6 @@ static yoke_error *uds_pair(int fds[2])
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
         return yoke_raise_errno(errno, "socketpair");
     return NULL;
-}
-
-static ssize_t uds_read(int fd, void *bytes, size_t room)
-{
-    return recv(fd, bytes, room, MSG_DONTWAIT);
-}
-
-static ssize_t uds_write(int fd, const void *bytes, size_t count)
-{
-    return send(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-static ssize_t uds_read_parts(int fd, struct iovec *parts, size_t count)
-{
-    return recvmsg(fd, &(struct msghdr){.msg_iov = parts, .msg_iovlen = count}, MSG_DONTWAIT);
-}
-
-static ssize_t uds_write_parts(int fd, struct iovec *parts, size_t count)
-{
-    return sendmsg(fd, &(struct msghdr){.msg_iov = parts, .msg_iovlen = count}, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-static void uds_end_reading(int fd)
-{
-    shutdown(fd, SHUT_RD);
-}
-
-static void uds_hang_up(int fd)
-{
-    shutdown(fd, SHUT_RDWR);
 }
 
 /* ---- sockets in the file system ---- */
@@ -266,12 +237,12 @@ const struct transport transport_uds = {
     .name = "uds",
     .kind = ADDRESS_UDS,
     .pair = uds_pair,
-    .read = uds_read,
-    .write = uds_write,
-    .read_parts = uds_read_parts,
-    .write_parts = uds_write_parts,
-    .end_reading = uds_end_reading,
-    .hang_up = uds_hang_up,
+    .read = stream_socket_read,
+    .write = stream_socket_write,
+    .read_parts = stream_socket_read_parts,
+    .write_parts = stream_socket_write_parts,
+    .end_reading = stream_socket_end_reading,
+    .hang_up = stream_socket_hang_up,
     .listen = uds_listen,
     .unlisten = uds_unlisten,
     .remove_stale = uds_remove_stale,

@@ -21,10 +21,22 @@
 TREE_UNUSED static yoke_error *stranger_connect(struct channel **c, const char *text)
 {
     struct address address;
+    const struct transport *transport;
     int fd;
     YOKE_TRY(address_parse(&address, text));
-    YOKE_TRY(transport_uds.connect(&address, YOKE_S(3), &fd));
-    return channel_open(c, fd, &transport_uds, NULL);
+    YOKE_TRY(transport_of(&address, &transport));
+    YOKE_TRY(transport->connect(&address, YOKE_S(3), &fd));
+    return channel_open(c, fd, transport, NULL);
+}
+
+/* Where a stranger reaches this actor: over tcp he would need the tree's secret. To be freed with free(). */
+TREE_UNUSED static yoke_error *stranger_door(char **address)
+{
+    char text[ADDRESS_TEXT_BYTES];
+    if (!tree_on_tcp())
+        return yoke_listen(address);
+    snprintf(text, sizeof text, "unix:%s/yoke/door.sock", getenv("XDG_RUNTIME_DIR"));
+    return yoke_listen_at(text, address);
 }
 
 /* Without a key of ours, as a Python actor's; a pid of 0 is this process'. */
@@ -120,7 +132,7 @@ TREE_UNUSED static yoke_error *stranger_wait(pid_t pid, int *status)
 TREE_UNUSED static int stranger_socket(const char *path)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
-    snprintf(name.sun_path, sizeof name.sun_path, "%s", path);
+    snprintf(name.sun_path, sizeof name.sun_path, "%.107s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connect(fd, (struct sockaddr *)&name, sizeof name) == 0)
         return fd;
@@ -163,7 +175,7 @@ TREE_UNUSED static bool stranger_get(int fd, uint8_t *body, size_t room, struct 
 TREE_UNUSED static int stranger_listen(const char *path, int backlog)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
-    snprintf(name.sun_path, sizeof name.sun_path, "%s", path);
+    snprintf(name.sun_path, sizeof name.sun_path, "%.107s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (bind(fd, (struct sockaddr *)&name, sizeof name) == 0 && listen(fd, backlog) == 0)
         return fd;

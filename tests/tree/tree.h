@@ -38,6 +38,13 @@
 #define TREE_SLOW 3 /* the machine may be busy with other tests */
 #endif
 
+/* Do the actors of this test's trees listen on tcp? The environment's YOKE_TRANSPORT decides. */
+TREE_UNUSED static bool tree_on_tcp(void)
+{
+    const char *name = getenv("YOKE_TRANSPORT");
+    return name && strcmp(name, "tcp") == 0;
+}
+
 /* ---- checks in a body ---- */
 
 YOKE_ERROR_KIND(CHECK_FAILED, "test.CheckFailed", NULL);
