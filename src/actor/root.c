@@ -126,6 +126,7 @@ yoke_error *root_open(struct root **out, const char *file, int line, const yoke_
     e = server_begin_root(&r->actor);
     if (e)
         return root_close(r, e);
+    server_know_root(&r->actor);
     *out = r;
     const struct actor_hooks *hooks = r->actor.hooks;
     e = hooks && hooks->runtime_begins ? hooks->runtime_begins(&r->actor) : NULL;

@@ -398,7 +398,6 @@ yoke_error *server_begin_root(struct actor *a)
     /* Those below are told where it is reached, and a port is not known before it has one. */
     if (a->listen.kind != ADDRESS_NONE || a->network.transport->kind == ADDRESS_TCP)
         return server_listen(a);
-    server_know_root(a);
     return NULL;
 }
 

@@ -26,7 +26,7 @@ YOKE_MUST_USE yoke_error *server_address_of(struct actor *a, const yoke_uid *uid
 /* In the root: where it listens, or would, for those below; without a directory for sockets (the log says so)
  * there is no such place. */
 void server_know_root(struct actor *a);
-/* The same, at its beginning, when it may have been told to listen. Checkpoint then; as server_listen. */
+/* At a root's beginning: it listens, if it is to from then on. Checkpoint then; as server_listen. */
 YOKE_MUST_USE yoke_error *server_begin_root(struct actor *a);
 /*
  * Shakes hands over a connection, which this side has made (connects) or taken, and begins to serve it. Takes
