@@ -1,13 +1,15 @@
 /*
  * One-way streams of 64 B and of 64 KiB messages, beside raw writes of the same sizes into a socketpair whose
- * reader takes as much as there is.
+ * reader takes as much as there is; the small ones beside ZeroMQ too.
  *
- * A receiver keeps 64 unread messages; beyond that a sender is failed. So each row is measured in the two
- * ways that an application has: with credits (it has at most 64 messages in flight; the reader gives them
- * back 32 at a time), which bounds the memory; and with a reader that allows overruns, which takes what
- * memory it needs. Both are timed to the reader's word that it has all.
+ * A receiver keeps 64 unread messages; beyond that a sender is failed. So each row is measured in the ways
+ * that an application has: with credits, which bounds the memory (it has at most as many messages in flight
+ * as the reader keeps, and the reader gives half of them back at a time): 64, and 1000, which is the bound
+ * that ZeroMQ has; and with a reader that allows overruns, which takes what memory it needs. All are timed to
+ * the reader's word that it has all.
  */
 #include "measure.h"
+#include "peer_zmq.h"
 
 #include <yoke.h>
 
@@ -17,12 +19,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ROUNDS = 11, WINDOW = 64, CREDIT = 32, READ_BYTES = 256 << 10 };
+enum { ROUNDS = 11, READ_BYTES = 256 << 10, WAYS = 3 };
 
-YOKE_RECORD(load, (bytes, data));
 YOKE_RECORD(place, (u32, core));
-/* count: of messages; a sender's first word of each round. */
-YOKE_RECORD(job, (u64, count), (boolean, credits));
+/* count: of messages; window: how many may be in flight, 0: any number. */
+YOKE_RECORD(job, (u64, count), (u32, window));
+
+static const struct way {
+    const char *name;
+    uint32_t window;
+} ways[WAYS] = {{"64 credits", 64}, {"1000 credits", 1000}, {"overruns allowed", 0}};
 
 struct work {
     size_t bytes, count;
@@ -39,12 +45,13 @@ static yoke_error *pin(const place *args, yoke_type_none *result)
 
 static yoke_error *take_all(yoke_stream *stream, const job *args)
 {
+    const uint32_t half = args->window / 2;
     for (uint64_t i = 1; i <= args->count; i++) {
-        load one;
+        yoke_bytes one;
         YOKE_TRY(yoke_recv(stream, &one));
-        load_free(&one);
-        if (args->credits && i % CREDIT == 0)
-            YOKE_TRY(yoke_send(stream, &(uint32_t){CREDIT}));
+        yoke_record_free(&yoke_record_bytes, &one);
+        if (half && i % half == 0)
+            YOKE_TRY(yoke_send(stream, &half));
     }
     return NULL;
 }
@@ -53,21 +60,22 @@ static yoke_error *sink(yoke_context *ctx, const job *args, yoke_type_none *resu
 {
     YOKE_TRY(yoke_context_started(ctx, NULL));
     yoke_stream *stream;
-    YOKE_TRY(yoke_stream_open(ctx, &stream, &(yoke_stream_options){.allow_overruns = !args->credits}));
+    YOKE_TRY(yoke_stream_open(
+        ctx, &stream, &(yoke_stream_options){.allow_overruns = !args->window, .buffer = args->window}));
     yoke_error *e = take_all(stream, args);
     if (!e)
         e = yoke_send(stream, &(uint32_t){0});
     return yoke_stream_close(stream, e);
 }
 
-YOKE_MODULE(flow, YOKE_CALL(pin, place, none), YOKE_CONTEXT_STREAM(sink, job, none, none, load, u32));
+YOKE_MODULE(flow, YOKE_CALL(pin, place, none), YOKE_CONTEXT_STREAM(sink, job, none, none, bytes, u32));
 
-static yoke_error *send_all(yoke_stream *stream, const struct work *work, bool credits)
+static yoke_error *send_all(yoke_stream *stream, const struct work *work, uint32_t window)
 {
-    uint32_t credit = WINDOW;
-    const load one = {{work->content, work->bytes}};
+    uint32_t credit = window;
+    const yoke_bytes one = {work->content, work->bytes};
     for (size_t i = 0; i < work->count; i++) {
-        if (credits && credit == 0)
+        if (window && credit == 0)
             YOKE_TRY(yoke_recv(stream, &credit));
         credit--;
         YOKE_TRY(yoke_send(stream, &one));
@@ -78,22 +86,22 @@ static yoke_error *send_all(yoke_stream *stream, const struct work *work, bool c
     return NULL;
 }
 
-static yoke_error *timed_send(yoke_context *ctx, const struct work *work, bool credits, double *ns)
+static yoke_error *timed_send(yoke_context *ctx, const struct work *work, uint32_t window, double *ns)
 {
     yoke_stream *stream;
     YOKE_TRY(yoke_stream_open(ctx, &stream, NULL));
     double begun = measure_now_ns();
-    yoke_error *e = send_all(stream, work, credits);
+    yoke_error *e = send_all(stream, work, window);
     *ns = (measure_now_ns() - begun) / (double)work->count;
     return yoke_stream_close(stream, e);
 }
 
-static yoke_error *one_round(yoke_portal *portal, const struct work *work, bool credits, double *ns)
+static yoke_error *one_round(yoke_portal *portal, const struct work *work, uint32_t window, double *ns)
 {
     yoke_context *ctx;
     measure_pin(measure_core(0));
-    YOKE_TRY(yoke_context_open(portal, &ctx, "flow:sink", &(job){work->count, credits}, NULL));
-    YOKE_TRY(yoke_context_close(ctx, timed_send(ctx, work, credits, ns)));
+    YOKE_TRY(yoke_context_open(portal, &ctx, "flow:sink", &(job){work->count, window}, NULL));
+    YOKE_TRY(yoke_context_close(ctx, timed_send(ctx, work, window, ns)));
     measure_unpin();
     return NULL;
 }
@@ -131,19 +139,47 @@ static double plain_send(const unsigned cores[2], void *arg)
 
 /* ---- rounds ---- */
 
-static void print_rows(const struct work *work, double *credits, double *overruns, double *theirs)
+struct rounds {
+    double ours[WAYS][ROUNDS], raw[ROUNDS], zmq[ROUNDS];
+};
+
+/* Room for as much as ZeroMQ has for itself is what it is compared with; the aim is half of its time. */
+static void print_beside_zmq(struct rounds *r, const struct way *way, double *ours)
 {
-    const char *size = work->bytes == 64 ? "64 B" : "64 KiB";
+    char name[96];
+    const char *aim = way->window == 64 ? "" : "<= 0.5";
+    snprintf(name, sizeof name, "stream of 64 B, %s : ZeroMQ PAIR over ipc", way->name);
+    if (peer_zmq_is_there())
+        measure_row(name, ours, r->zmq, ROUNDS, aim, "a message");
+    else
+        measure_row_missing(name, ours, ROUNDS, aim, PEER_ZMQ);
+}
+
+static void print_rows(const struct work *work, struct rounds *r)
+{
+    const bool small = work->bytes == 64;
     char name[96], note[96];
-    double raw = measure_median(theirs, ROUNDS);
-    const char *const ways[2] = {"credits", "overruns allowed"};
-    double *ours[2] = {credits, overruns};
-    for (int i = 0; i < 2; i++) {
-        double median = measure_median(ours[i], ROUNDS), mb = 1e3 * (double)work->bytes;
-        snprintf(name, sizeof name, "stream of %s, %s : write and read on a socketpair", size, ways[i]);
+    double raw = measure_median(r->raw, ROUNDS), mb = 1e3 * (double)work->bytes;
+    for (int i = 0; i < WAYS; i++) {
+        double median = measure_median(r->ours[i], ROUNDS);
+        snprintf(name, sizeof name, "stream of %s, %s : write and read on a socketpair",
+                 small ? "64 B" : "64 KiB", ways[i].name);
         snprintf(note, sizeof note, "a message; %.0f MB/s beside %.0f MB/s", mb / median, mb / raw);
-        measure_row(name, ours[i], theirs, ROUNDS, "", note);
+        measure_row(name, r->ours[i], r->raw, ROUNDS, small ? "" : "<= 1.18", note);
     }
+    for (int i = 0; i < WAYS && small; i++)
+        print_beside_zmq(r, &ways[i], r->ours[i]);
+}
+
+static yoke_error *measure_round(yoke_portal *portal, struct work *work, struct rounds *r, int i)
+{
+    const unsigned cores[2] = {measure_core(0), measure_core(1)};
+    for (int way = 0; way < WAYS; way++)
+        YOKE_TRY(one_round(portal, work, ways[way].window, &r->ours[way][i]));
+    struct peer_zmq zmq = {work->bytes, work->count, work->content};
+    if (work->bytes == 64 && peer_zmq_is_there())
+        YOKE_TRY(measure_plain(peer_zmq_stream, cores, &zmq, &r->zmq[i]));
+    return measure_plain(plain_send, cores, work, &r->raw[i]);
 }
 
 static yoke_error *measure_size(yoke_portal *portal, size_t bytes, size_t count)
@@ -151,19 +187,13 @@ static yoke_error *measure_size(yoke_portal *portal, size_t bytes, size_t count)
     struct work work = {bytes, count, calloc(1, bytes)};
     if (!work.content)
         return yoke_raise(&YOKE_NO_MEMORY, "%zu bytes to send", bytes);
-    const unsigned cores[2] = {measure_core(0), measure_core(1)};
-    double credits[ROUNDS], overruns[ROUNDS], theirs[ROUNDS];
+    struct rounds r;
     yoke_error *e = NULL;
-    for (int i = 0; i < ROUNDS && !e; i++) {
-        e = one_round(portal, &work, true, &credits[i]);
-        if (!e)
-            e = one_round(portal, &work, false, &overruns[i]);
-        if (!e)
-            e = measure_plain(plain_send, cores, &work, &theirs[i]);
-    }
+    for (int i = 0; i < ROUNDS && !e; i++)
+        e = measure_round(portal, &work, &r, i);
     free(work.content);
     if (!e)
-        print_rows(&work, credits, overruns, theirs);
+        print_rows(&work, &r);
     return e;
 }
 

@@ -66,6 +66,12 @@ void measure_row_least(const char *name, const double *ours, const double *their
     print_row(name, measure_least(ours, count), measure_least(theirs, count), aim, note);
 }
 
+void measure_row_missing(const char *name, double *ours, size_t count, const char *aim, const char *package)
+{
+    printf("%s | %.1f | peer missing (%s) | - | %s |\n", name, measure_median(ours, count), package, aim);
+    fflush(stdout);
+}
+
 void measure_row_beside(const char *name, const double *ours, const double *theirs, size_t count,
                         const char *aim, const char *package)
 {

@@ -23,6 +23,8 @@ double measure_least(const double *values, size_t count);
 /* The medians; sorts both. `aim`, `note`: "" for none. */
 void measure_row(const char *name, double *ours, double *theirs, size_t count, const char *aim,
                  const char *note);
+/* The peer is not installed: the row names the Debian `package`. Sorts `ours`. */
+void measure_row_missing(const char *name, double *ours, size_t count, const char *aim, const char *package);
 /* The least of all rounds of each: for works of some ns on one thread, to which what else runs on the machine
  * can only add, and to one that keeps the core busy more than to one that waits. */
 void measure_row_least(const char *name, const double *ours, const double *theirs, size_t count,

@@ -19,7 +19,9 @@
 #define CONTEXT_QUEUE_MESSAGES 64
 #define CONTEXT_CANCEL_BOUND   YOKE_MS(616)
 
-/* A message of the stream that nobody has received yet. */
+/* A message of the stream that nobody has received yet. Small ones are all of one size, and the peer keeps
+ * some that are over for those that come. */
+enum { INBOX_SMALL = 192 };
 struct inbox_item {
     list link;
     bool is_stop;
@@ -27,7 +29,8 @@ struct inbox_item {
     struct aside aside; /* a large part of the payload, owned; or of size 0 */
     uint8_t payload[];
 };
-void inbox_item_free(struct inbox_item *item);
+/* peer: whose it was; NULL: that is gone, or not known. */
+void inbox_item_free(struct peer *peer, struct inbox_item *item);
 
 /* A request to cancel a dialog's task that is answered when the task has ended. */
 struct pending_ack {
@@ -115,6 +118,7 @@ YOKE_MUST_USE yoke_error *context_open_scope(struct yoke_context *ctx, const cha
 void context_end(struct yoke_context *ctx);
 /* Drops what is queued of the stream. */
 void context_drop_inbox(struct yoke_context *ctx);
+void context_free_spare(struct peer *peer);
 /* Sends the Start; `args` are encoded kwargs. wait: as a checkpoint, else at once. */
 YOKE_MUST_USE yoke_error *context_send_start(struct yoke_context *ctx, struct text_view ns,
                                              struct text_view func, const struct buffer *kwargs, bool wait);

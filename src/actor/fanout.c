@@ -41,7 +41,7 @@ static yoke_error *read_stream_nowait(void *arg, void *message)
 
 static void free_message(void *message)
 {
-    inbox_item_free(*(struct inbox_item **)message);
+    inbox_item_free(NULL, *(struct inbox_item **)message);
 }
 
 /* ---- open and end ---- */

@@ -14,18 +14,38 @@ YOKE_ERROR_KIND(YOKE_STREAM_OVERRUN, "yoke.StreamOverrun", NULL);
 
 /* ---- the stream's queue ---- */
 
-void inbox_item_free(struct inbox_item *item)
+static struct inbox_item *allocate(struct peer *peer, size_t size)
+{
+    if (size <= INBOX_SMALL && !list_empty(&peer->spare)) {
+        peer->spare_count--;
+        return container_of(list_pop(&peer->spare), struct inbox_item, link);
+    }
+    return memory_alloc(sizeof(struct inbox_item) + (size < INBOX_SMALL ? INBOX_SMALL : size));
+}
+
+void inbox_item_free(struct peer *peer, struct inbox_item *item)
 {
     memory_free((void *)item->aside.data);
-    memory_free(item);
+    if (!peer || item->size > INBOX_SMALL || peer->spare_count == PEER_SPARE) {
+        memory_free(item);
+        return;
+    }
+    list_prepend(&peer->spare, &item->link);
+    peer->spare_count++;
+}
+
+void context_free_spare(struct peer *peer)
+{
+    while (!list_empty(&peer->spare))
+        memory_free(container_of(list_pop(&peer->spare), struct inbox_item, link));
 }
 
 /* The message's own copy, but for what it can keep of the channel's. */
-static struct inbox_item *make_item(const struct msg *m)
+static struct inbox_item *make_item(struct peer *peer, const struct msg *m)
 {
     bool is_stop = m->type == MSG_STOP;
     size_t size = is_stop ? 0 : m->pld.size;
-    struct inbox_item *item = memory_alloc(sizeof *item + size);
+    struct inbox_item *item = allocate(peer, size);
     if (!item)
         return NULL;
     *item = (struct inbox_item){.is_stop = is_stop, .size = size};
@@ -45,7 +65,7 @@ void context_drop_inbox(struct yoke_context *ctx)
     while (!list_empty(&ctx->inbox)) {
         struct inbox_item *item = container_of(list_pop(&ctx->inbox), struct inbox_item, link);
         messages += !item->is_stop;
-        inbox_item_free(item);
+        inbox_item_free(ctx->peer, item);
     }
     ctx->inbox_count = 0;
     if (messages)
@@ -108,7 +128,7 @@ static void queue(struct yoke_context *ctx, const struct msg *m)
         ctx->overrun = true;
         return;
     }
-    struct inbox_item *item = make_item(m);
+    struct inbox_item *item = make_item(ctx->peer, m);
     if (!item) {
         peer_break(ctx->peer, "no memory for a message of %zu bytes", is_stop ? 0 : m->pld.size);
         return;

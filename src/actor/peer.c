@@ -28,6 +28,7 @@ yoke_error *peer_open(struct peer **out, struct actor *actor, struct channel *ch
     peer->portal.peer = peer;
     peer->references = 1;
     list_init(&peer->end_requests);
+    list_init(&peer->spare);
     table_init(&peer->opened);
     table_init(&peer->served);
     yoke_event_init(&peer->drained);
@@ -52,6 +53,7 @@ void peer_release(struct peer *peer)
         memory_free(ack->cid);
         memory_free(ack);
     }
+    context_free_spare(peer);
     channel_close(peer->channel);
     table_free(&peer->opened);
     table_free(&peer->served);
@@ -162,6 +164,17 @@ static void take_failure(struct peer *peer, const struct msg *m)
     channel_break(c, channel_error(&c->peer, c->peer_pid, &YOKE_TRANSPORT_CLOSED, e, how));
 }
 
+/* Most often it is that of the message before. */
+static struct table_node *find_dialog(struct peer *peer, struct text_view cid)
+{
+    struct table_node *node = table_find_again(&peer->opened, cid.data, cid.size);
+    if (!node)
+        node = table_find_again(&peer->served, cid.data, cid.size);
+    if (!node)
+        node = table_find(&peer->opened, cid.data, cid.size);
+    return node ? node : table_find(&peer->served, cid.data, cid.size);
+}
+
 static void take(struct peer *peer, const struct msg *m)
 {
     enum dialog_event event;
@@ -177,9 +190,7 @@ static void take(struct peer *peer, const struct msg *m)
         take_failure(peer, m);
         return;
     }
-    struct table_node *node = table_find(&peer->opened, m->cid.data, m->cid.size);
-    if (!node)
-        node = table_find(&peer->served, m->cid.data, m->cid.size);
+    struct table_node *node = find_dialog(peer, m->cid);
     if (node)
         context_take(container_of(node, struct yoke_context, in_peer), m);
     else if (event == DIALOG_REFUSED)

@@ -14,7 +14,7 @@
 
 struct child;
 
-enum { PEER_REMEMBERED = 256 };
+enum { PEER_REMEMBERED = 256, PEER_SPARE = 64 };
 
 struct yoke_portal {
     struct peer *peer;
@@ -33,6 +33,8 @@ struct peer {
     unsigned portals; /* handed out by yoke_connect, yoke_find: all are the one below */
     unsigned held;    /* it, or someone below it, holds or waits for the debugger's terminal */
     bool reading;
+    list spare; /* memory of stream messages that are over */
+    unsigned spare_count;
     bool crowded;      /* a queue of the dialogs fills: its reader is given time before more is read */
     list end_requests; /* who asked this actor to end, and waits for the answer */
     yoke_error *lost;  /* why its dialogs ended; NULL while it lives */

@@ -126,7 +126,7 @@ static yoke_error *take_first(struct yoke_context *ctx, struct inbox_item **item
         *item = first;
         return NULL;
     }
-    inbox_item_free(first);
+    inbox_item_free(ctx->peer, first);
     ctx->stream.ended = true;
     return stream_end(ctx);
 }
@@ -164,7 +164,8 @@ yoke_error *stream_take(struct yoke_context *ctx, struct inbox_item **item)
         if (!looked) {
             looked = true;
             YOKE_TRY(task_operation(task));
-            continue; /* it may have yielded: what was true before need not be */
+            if (task->scheduler->operations == 0)
+                continue; /* its turn has just begun: it has yielded, and what was true before need not be */
         }
         if (!list_empty(&ctx->inbox) && !is_end_by_cancel(ctx))
             return take_first(ctx, item);
@@ -210,7 +211,7 @@ static yoke_error *receive(struct yoke_context *ctx, void *item, bool wait)
     struct inbox_item *first;
     YOKE_TRY(wait ? stream_take(ctx, &first) : stream_take_nowait(ctx, &first));
     yoke_error *e = stream_decode(ctx, stream_received_record(ctx), first, item, true);
-    inbox_item_free(first);
+    inbox_item_free(ctx->peer, first);
     return e;
 }
 

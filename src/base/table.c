@@ -134,15 +134,29 @@ bool table_insert(struct table *t, struct table_node *node, const void *key, siz
     return true;
 }
 
+static bool is_key(const struct table_node *node, const void *key, size_t key_size)
+{
+    return node->key_size == key_size && (!key_size || memcmp(node->key, key, key_size) == 0);
+}
+
+struct table_node *table_find_again(const struct table *t, const void *key, size_t key_size)
+{
+    return t->last && is_key(t->last, key, key_size) ? t->last : NULL;
+}
+
 struct table_node *table_find(const struct table *t, const void *key, size_t key_size)
 {
     if (!t->count)
         return NULL;
+    struct table_node *node = table_find_again(t, key, key_size);
+    if (node)
+        return node;
     uint64_t hash = hash_bytes(t->seed, key, key_size);
-    for (struct table_node *node = *bucket_of(t, hash); node; node = node->next) {
-        if (node->hash == hash && node->key_size == key_size &&
-            (!key_size || memcmp(node->key, key, key_size) == 0))
-            return node;
+    for (node = *bucket_of(t, hash); node; node = node->next) {
+        if (node->hash != hash || !is_key(node, key, key_size))
+            continue;
+        ((struct table *)t)->last = node; /* which changes nothing of what it holds */
+        return node;
     }
     return NULL;
 }
@@ -154,6 +168,8 @@ void table_remove(struct table *t, struct table_node *node)
         at = &(*at)->next;
     *at = node->next;
     node->next = NULL;
+    if (t->last == node)
+        t->last = NULL;
     t->count--;
 }
 

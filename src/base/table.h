@@ -16,7 +16,8 @@ struct table_node {
 struct table {
     struct table_node **buckets;
     size_t bucket_count, count;
-    uint64_t seed; /* against keys chosen to collide: random for each table */
+    uint64_t seed;           /* against keys chosen to collide: random for each table */
+    struct table_node *last; /* that was found; NULL: it is gone, or there was none */
 };
 
 /* Allocates nothing; an all-zero table is empty too (its seed is drawn at the first insert). */
@@ -25,6 +26,8 @@ void table_init(struct table *t);
  * grow goes on. */
 bool table_insert(struct table *t, struct table_node *node, const void *key, size_t key_size);
 struct table_node *table_find(const struct table *t, const void *key, size_t key_size);
+/* Only if it is the one that was found last: without a hash. */
+struct table_node *table_find_again(const struct table *t, const void *key, size_t key_size);
 /* The node must be in it. */
 void table_remove(struct table *t, struct table_node *node);
 /* Walk: table_first, then table_next; the node given to table_next may have been removed only after the call.

@@ -479,7 +479,8 @@ static yoke_error *receive(struct channel *c, struct msg *m)
     if (c->frame_left) {
         buffer_consume(&c->in, c->frame_left);
         c->frame_left = 0;
-        large_end(&c->large);
+        if (c->large.looked)
+            large_end(&c->large);
         if (!buffer_size(&c->in))
             buffer_shrink(&c->in, 4 * CHANNEL_READ_BYTES);
     }

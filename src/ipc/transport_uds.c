@@ -16,10 +16,19 @@
 
 #define LOCK_BOUND YOKE_S(1)
 
+/* So that the two sides need not wake each other for every few large messages. Only what is written and not
+ * read takes memory; the kernel allows net.core.wmem_max, and doubles it (socket(7)). */
+static void widen(int fd)
+{
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){1 << 19}, sizeof(int));
+}
+
 static yoke_error *uds_pair(int fds[2])
 {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
         return yoke_raise_errno(errno, "socketpair");
+    widen(fds[0]);
+    widen(fds[1]);
     return NULL;
 }
 
@@ -183,7 +192,10 @@ static void uds_unlisten(const struct address *address, const struct transport_m
 
 static int uds_accept(int fd)
 {
-    return accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int connected = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (connected >= 0)
+        widen(connected);
+    return connected;
 }
 
 /* ---- connecting ---- */
@@ -226,11 +238,13 @@ static yoke_error *uds_connect(const struct address *address, int64_t bound, int
     pass_credentials(fd, 1);
     yoke_error *e = try_till(fd, address, yoke_now() + bound);
     pass_credentials(fd, 0);
-    if (e)
+    if (e) {
         close(fd);
-    else
-        *out = fd;
-    return e;
+        return e;
+    }
+    widen(fd);
+    *out = fd;
+    return NULL;
 }
 
 const struct transport transport_uds = {

@@ -70,13 +70,14 @@ static const struct head heads[32] = {
 };
 
 /* Only one head can end where the aside begins: the one that it belongs to. */
-static bool is_aside(const struct cursor *c, const uint8_t *at, uint64_t size, const struct token *t)
+static inline bool is_aside(const struct cursor *c, const uint8_t *at, uint64_t size, const struct token *t)
 {
     return c->aside && t->type == TOKEN_BYTES && at == c->aside->at && size && size == c->aside->size;
 }
 
 /* Takes the view of a str, bytes or ext; an ext has its code before it. `at` is behind the head. */
-static enum cursor_fault take_bytes(struct cursor *c, const uint8_t *at, uint64_t size, struct token *t)
+static inline enum cursor_fault take_bytes(struct cursor *c, const uint8_t *at, uint64_t size,
+                                           struct token *t)
 {
     bool ext = t->type == TOKEN_EXT;
     if (is_aside(c, at, size, t)) {
@@ -99,7 +100,8 @@ static enum cursor_fault take_bytes(struct cursor *c, const uint8_t *at, uint64_
 }
 
 /* An element is a byte at least: a count that can't be true is found before anything is done with it. */
-static enum cursor_fault take_count(struct cursor *c, const uint8_t *at, uint64_t count, struct token *t)
+static inline enum cursor_fault take_count(struct cursor *c, const uint8_t *at, uint64_t count,
+                                           struct token *t)
 {
     if ((uint64_t)(c->end - at) < (t->type == TOKEN_MAP ? 2 * count : count))
         return CURSOR_TRUNCATED;
@@ -108,7 +110,7 @@ static enum cursor_fault take_count(struct cursor *c, const uint8_t *at, uint64_
     return CURSOR_FINE;
 }
 
-static enum cursor_fault take_wide(struct cursor *c, uint8_t first, struct token *t)
+static inline enum cursor_fault take_wide(struct cursor *c, uint8_t first, struct token *t)
 {
     const struct head *head = &heads[first - 0xc0];
     const uint8_t *at = c->at + 1;
@@ -140,7 +142,7 @@ static enum cursor_fault take_wide(struct cursor *c, uint8_t first, struct token
     return CURSOR_FINE;
 }
 
-static enum cursor_fault take(struct cursor *c, struct token *t)
+static inline enum cursor_fault take(struct cursor *c, struct token *t)
 {
     uint8_t first = *c->at;
     if (first < 0x80 || first >= 0xe0) {
@@ -169,24 +171,68 @@ enum cursor_fault cursor_next(struct cursor *c, struct token *token)
     return fault;
 }
 
+#define NO_CONTAINER UINT64_MAX
+
+/*
+ * Goes past the token at the cursor if it is one of the small ones that most are, without making it:
+ * `children` is how many values it has inside, if it is a container. False: it is another one, or is not
+ * whole.
+ */
+static inline bool skip_small(struct cursor *c, uint64_t *children)
+{
+    size_t left = (size_t)(c->end - c->at);
+    if (!left || !c->elements)
+        return false;
+    uint8_t first = *c->at;
+    size_t size = 1;
+    *children = NO_CONTAINER;
+    if (first >= 0x80 && first < 0x90)
+        *children = 2 * (first & 0x0f);
+    else if (first >= 0x90 && first < 0xa0)
+        *children = first & 0x0f;
+    else if (first >= 0xa0 && first < 0xc0 && !c->texts)
+        size = 1 + (first & 0x1f);
+    else if (first == 0xc4 && left > 1 && !c->aside)
+        size = 2 + (size_t)c->at[1];
+    else if (first >= 0x80 && first < 0xe0)
+        return false;
+    if (left < size || (*children != NO_CONTAINER && left - 1 < *children))
+        return false;
+    c->at += size;
+    c->elements--;
+    return true;
+}
+
+static enum cursor_fault skip_any(struct cursor *c, uint64_t *children)
+{
+    struct token token;
+    enum cursor_fault fault = cursor_next(c, &token);
+    if (fault)
+        return fault;
+    *children = token.type == TOKEN_MAP     ? 2 * (uint64_t)token.count
+                : token.type == TOKEN_ARRAY ? token.count
+                                            : NO_CONTAINER;
+    return CURSOR_FINE;
+}
+
 enum cursor_fault cursor_skip(struct cursor *c)
 {
     uint64_t left[CURSOR_NESTING]; /* values still to come in each open container */
     unsigned deepest = c->nesting < CURSOR_NESTING ? c->nesting : CURSOR_NESTING, depth = 0;
     do {
         const uint8_t *here = c->at;
-        struct token token;
-        enum cursor_fault fault = cursor_next(c, &token);
+        uint64_t children;
+        enum cursor_fault fault = skip_small(c, &children) ? CURSOR_FINE : skip_any(c, &children);
         if (fault)
             return fault;
         if (depth)
             left[depth - 1]--;
-        if (token.type == TOKEN_ARRAY || token.type == TOKEN_MAP) {
+        if (children != NO_CONTAINER) {
             if (depth == deepest) {
                 c->at = here;
                 return CURSOR_TOO_DEEP;
             }
-            left[depth++] = token.type == TOKEN_MAP ? 2 * (uint64_t)token.count : token.count;
+            left[depth++] = children;
         }
         while (depth && left[depth - 1] == 0)
             depth--;

@@ -175,13 +175,21 @@ static yoke_error *decode_map(struct cursor *c, const yoke_record *record, const
 
 /* ---- structs and unions ---- */
 
+/* Names are short: two calls for each would take longer. */
+static inline bool is_name(const char *name, const struct token *key)
+{
+    size_t i = 0;
+    while (i < key->size && name[i] && name[i] == (char)key->bytes[i])
+        i++;
+    return i == key->size && !name[i];
+}
+
 /* Keys mostly come in the record's order, so the one after the last is tried first. */
 static size_t find_field(const yoke_record *record, const struct token *key, size_t guess)
 {
     for (size_t i = 0; i < record->count; i++) {
         size_t n = (guess + i) % record->count;
-        const char *name = record->fields[n].name;
-        if (strlen(name) == key->size && memcmp(name, key->bytes, key->size) == 0)
+        if (is_name(record->fields[n].name, key))
             return n;
     }
     return record->count;

@@ -33,15 +33,21 @@ size_t utf8_next(const void *bytes, size_t size, uint32_t *code)
     return length;
 }
 
-/* How many bytes from the front are ASCII, eight at a time. */
+static inline bool are_ascii(const uint8_t *b)
+{
+    uint64_t eight;
+    memcpy(&eight, b, sizeof eight);
+    return !(eight & 0x8080808080808080u);
+}
+
+/* How many bytes from the front are ASCII, eight at a time; the last eight may be looked at twice. */
 static size_t ascii_run(const uint8_t *b, size_t size)
 {
     size_t n = 0;
-    for (uint64_t eight; size - n >= sizeof eight; n += sizeof eight) {
-        memcpy(&eight, b + n, sizeof eight);
-        if (eight & 0x8080808080808080u)
-            break;
-    }
+    while (size - n >= 8 && are_ascii(b + n))
+        n += 8;
+    if (size >= 8 && size - n < 8 && are_ascii(b + size - 8))
+        return size;
     while (n < size && b[n] < 0x80)
         n++;
     return n;

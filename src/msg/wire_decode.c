@@ -3,6 +3,7 @@
  * first key; the second takes the fields by the type's layout. Nothing is copied.
  */
 #include "msg/wire_form.h"
+#include "msg/wire_yield.h"
 
 #include <string.h>
 
@@ -222,15 +223,18 @@ yoke_error *msg_decode(const uint8_t *body, size_t size, const struct msg_limits
 yoke_error *msg_decode_aside(const uint8_t *body, size_t size, struct aside *aside,
                              const struct msg_limits *limits, struct msg *out)
 {
-    memset(out, 0, sizeof *out);
     size_t whole = size + (aside ? aside->size : 0);
     if (whole > limits->frame_bytes)
         return yoke_raise(&YOKE_PROTOCOL, "a frame of %zu bytes: at most %zu are allowed", whole,
                           limits->frame_bytes);
+    if (wire_yield_read(body, size, aside, limits, out))
+        return NULL;
+    memset(out, 0, sizeof *out);
+    out->aside = aside;
     struct decoder d = {.cursor = cursor_over(body, size, limits->elements, limits->nesting),
                         .place = {&YOKE_PROTOCOL, NULL, NULL},
                         .out = out};
-    d.cursor.aside = out->aside = aside;
+    d.cursor.aside = aside;
     struct token map;
     YOKE_TRY(wire_next(&d.cursor, &d.place, &map));
     if (map.type != TOKEN_MAP)

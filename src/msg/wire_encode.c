@@ -4,8 +4,10 @@
  */
 #include "msg/pack.h"
 #include "msg/record.h"
+#include "msg/record_path.h"
 #include "msg/utf8.h"
 #include "msg/wire_form.h"
+#include "msg/wire_yield.h"
 
 #include <string.h>
 
@@ -201,6 +203,13 @@ static void write_raw(struct pack *p, const struct raw_view *raw)
         msgpack_pack_nil(&p->packer);
 }
 
+/* What was just encoded is one well-formed value: only a limit may still be passed, and an element has a byte
+ * at least. */
+static bool is_within(size_t bytes, size_t elements, const struct msg_limits *limits)
+{
+    return bytes <= elements && limits->nesting >= RECORD_NESTING;
+}
+
 /* Straight into the frame; a large one would else be copied twice. */
 static yoke_error *write_item(struct pack *p, const struct msg *m, const struct msg_limits *limits,
                               size_t elements)
@@ -217,6 +226,8 @@ static yoke_error *write_item(struct pack *p, const struct msg *m, const struct 
         p->fault = PACK_TOO_LARGE;
         return NULL;
     }
+    if (is_within(view.size, elements, limits))
+        return NULL;
     if (!lent)
         return check_raw(&c, FORM_VALUE, view, limits, NULL);
     struct aside aside = {buffer_begin(p->out) + p->loan->before, p->loan->data, lent, false};
@@ -256,6 +267,8 @@ static void write_field(struct pack *p, const struct msg *m, const struct field 
 static yoke_error *write_body(struct pack *p, const struct msg *m, const struct msg_limits *limits)
 {
     size_t pairs = 0, elements = 0;
+    if (m->pld_item.record && limits->elements > WIRE_YIELD_ELEMENTS && wire_yield_begin(p, m))
+        return write_item(p, m, limits, limits->elements - WIRE_YIELD_ELEMENTS - 1);
     YOKE_TRY(check(m, limits, &pairs, &elements));
     const struct layout *layout = &wire_layouts[m->type];
     pack_raw(p, "\0\0\0", 4);

@@ -124,5 +124,26 @@ static void test_without_memory(void **state)
     table_free(&t);
 }
 
-HARNESS_MAIN(TEST(test_find_and_remove), TEST(test_walk), TEST(test_empty_key_and_binary_keys),
-             TEST(test_spread), TEST(test_without_memory))
+/* Without a hash only the last one is found, and only as long as it is there. */
+static void test_find_again(void **state)
+{
+    struct table t;
+    table_init(&t);
+    fill(&t);
+    assert_null(table_find_again(&t, "key-7", 5));
+    assert_non_null(table_find(&t, "key-7", 5));
+    assert_ptr_equal(table_find_again(&t, "key-7", 5), &items[7].node);
+    assert_null(table_find_again(&t, "key-8", 5));
+    assert_null(table_find_again(&t, "key-77", 6));
+    table_remove(&t, &items[8].node);
+    assert_ptr_equal(table_find_again(&t, "key-7", 5), &items[7].node);
+    table_remove(&t, &items[7].node);
+    assert_null(table_find_again(&t, "key-7", 5));
+    assert_null(table_find(&t, "key-7", 5));
+    assert_ptr_equal(table_find(&t, "key-9", 5), &items[9].node);
+    assert_ptr_equal(table_find(&t, "key-9", 5), &items[9].node);
+    table_free(&t);
+}
+
+HARNESS_MAIN(TEST(test_find_again), TEST(test_find_and_remove), TEST(test_walk),
+             TEST(test_empty_key_and_binary_keys), TEST(test_spread), TEST(test_without_memory))

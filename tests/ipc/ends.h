@@ -39,11 +39,20 @@ static yoke_error *run_body(struct ends *x)
     return yoke_nursery_close_flat(&x->n, e);
 }
 
+/* Sockets that are full soon. */
+static yoke_error *pair_of_ends(int fds[2])
+{
+    YOKE_TRY(transport_uds.pair(fds));
+    for (int i = 0; i < 2; i++)
+        setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &(int){104 << 10}, sizeof(int)); /* the kernel doubles it */
+    return NULL;
+}
+
 static yoke_error *with_channels(void *arg)
 {
     struct ends *x = arg;
     int fds[2];
-    YOKE_TRY(transport_uds.pair(fds));
+    YOKE_TRY(pair_of_ends(fds));
     YOKE_TRY(channel_open(&x->a, fds[0], x->transport ? x->transport : &transport_uds, x->limits));
     YOKE_TRY(channel_open(&x->b, fds[1], x->transport ? x->transport : &transport_uds, x->limits));
     x->raw = -1;
@@ -57,7 +66,7 @@ static yoke_error *with_raw(void *arg)
 {
     struct ends *x = arg;
     int fds[2];
-    YOKE_TRY(transport_uds.pair(fds));
+    YOKE_TRY(pair_of_ends(fds));
     x->raw = fds[1];
     YOKE_TRY(channel_open(&x->a, fds[0], x->transport ? x->transport : &transport_uds, x->limits));
     yoke_error *e = run_body(x);

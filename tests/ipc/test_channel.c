@@ -565,7 +565,7 @@ static yoke_error *closed_while_flushing(struct ends *x)
     int fds[2];
     for (int passes = 0; passes < 4; passes++) {
         struct channel *c;
-        YOKE_TRY(transport_uds.pair(fds));
+        YOKE_TRY(pair_of_ends(fds));
         YOKE_TRY(channel_open(&c, fds[0], &transport_uds, NULL));
         for (uint32_t i = 0; i < 20; i++)
             YOKE_TRY(post_number(c, i, 50000));

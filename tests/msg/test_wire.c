@@ -602,7 +602,106 @@ static void test_an_item_as_payload(void **state)
     buffer_free(&in_place);
 }
 
-HARNESS_MAIN(TEST(test_recorded_frames_round_trip), TEST(test_truncated_everywhere),
+/* ---- the short way of a Yield ---- */
+
+static const char short_way[] = "\x83\xa8msg_type\xa5Yield\xa3"
+                                "cid\xd9\x22"
+                                "abcdefghijklmnopqrstuvwxyz\xc3\xa9"
+                                "123456\xa3pld\x95\x01\x82\xa1"
+                                "a\xc4\x03xyz\xa1"
+                                "b\xa0\x90\xcb\x40\x09\x21\xfb\x54\x44\x2d\x18\xd4\x05Q";
+
+/* The same with one key more, which takes the long way. */
+static size_t lengthen(const uint8_t *body, size_t size, uint8_t *to)
+{
+    memcpy(to, body, size);
+    to[0]++;
+    memcpy(to + size, "\xa1x\xc0", 3);
+    return size + 3;
+}
+
+static void expect_alike(const uint8_t *body, size_t size, const struct msg_limits *bounds)
+{
+    struct msg a, b;
+    uint8_t longer[sizeof short_way + 3];
+    struct msg_limits more = *bounds;
+    more.elements += 2;
+    size_t more_size = lengthen(body, size, longer);
+    yoke_error *e = msg_decode(body, size, bounds, &a), *f = msg_decode(longer, more_size, &more, &b);
+    assert_int_equal(!e, !f);
+    if (!e) {
+        assert_int_equal(a.type, b.type);
+        assert_int_equal(a.cid.size, b.cid.size);
+        assert_ptr_equal(a.cid.data - (const char *)body, b.cid.data - (const char *)longer);
+        assert_int_equal(a.pld.size, b.pld.size);
+        assert_ptr_equal(a.pld.data - body, b.pld.data - longer);
+        assert_null(a.aside);
+        assert_null(a.pld_item.record);
+    }
+    yoke_error_free(e);
+    yoke_error_free(f);
+}
+
+/* Whatever one byte of it is, and wherever it ends, the two ways say the same. */
+static void test_the_short_way_of_a_yield(void **state)
+{
+    uint8_t body[sizeof short_way - 1];
+    struct msg m;
+    memcpy(body, short_way, sizeof body);
+    assert_success(msg_decode(body, sizeof body, &msg_limits_default, &m));
+    assert_int_equal(m.cid.size, 34);
+    for (size_t i = 1; i < sizeof body; i++) {
+        for (int byte = 0; byte < 256; byte++) {
+            body[i] = (uint8_t)byte;
+            expect_alike(body, sizeof body, &msg_limits_default);
+        }
+        body[i] = (uint8_t)short_way[i];
+        if (i < sizeof body - 1) /* the last byte is a value of its own */
+            assert_error(msg_decode(body, i, &msg_limits_default, &m), &YOKE_PROTOCOL);
+    }
+    for (size_t elements = 0; elements < 30; elements++)
+        for (unsigned nesting = 0; nesting < 4; nesting++)
+            expect_alike(body, sizeof body,
+                         &(struct msg_limits){.frame_bytes = 1000, .nesting = nesting, .elements = elements});
+}
+
+YOKE_RECORD(many, (list, u8, numbers))
+
+/* The frame is the same by the two ways, and so is what is refused. */
+static void test_the_short_way_to_a_yield(void **state)
+{
+    static const char *const ids[] = {"", "x", "exactly 31 characters, no more.",
+                                      "and these are 32, one of them é", "bad \xff"};
+    uint8_t numbers[300] = {1, 2, 3};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        for (size_t count = 0; count <= 300; count += 50) {
+            many item = {{.items = numbers, .count = count}};
+            struct buffer payload = BUFFER_EMPTY, by_item = BUFFER_EMPTY, by_view = BUFFER_EMPTY;
+            struct msg_limits bounds = {.frame_bytes = 400, .nesting = 64, .elements = 160};
+            assert_success(record_encode(&payload, &yoke_record_many, &item, "item"));
+            struct msg m = {.type = MSG_YIELD,
+                            .cid = text_view(ids[i]),
+                            .pld = {buffer_begin(&payload), buffer_size(&payload)}};
+            yoke_error *f = msg_encode(&by_view, &m, &bounds);
+            m.pld_item = (struct msg_item){&yoke_record_many, &item, "item", false};
+            yoke_error *e = msg_encode(&by_item, &m, &bounds);
+            assert_int_equal(!e, !f);
+            if (e)
+                assert_ptr_equal(yoke_error_kind_of(e), yoke_error_kind_of(f));
+            assert_int_equal(buffer_size(&by_item), buffer_size(&by_view));
+            assert_true(e ||
+                        memcmp(buffer_begin(&by_item), buffer_begin(&by_view), buffer_size(&by_view)) == 0);
+            yoke_error_free(e);
+            yoke_error_free(f);
+            buffer_free(&payload);
+            buffer_free(&by_item);
+            buffer_free(&by_view);
+        }
+    }
+}
+
+HARNESS_MAIN(TEST(test_the_short_way_of_a_yield), TEST(test_the_short_way_to_a_yield),
+             TEST(test_recorded_frames_round_trip), TEST(test_truncated_everywhere),
              TEST(test_fields_are_views), TEST(test_no_message),
              TEST(test_any_order_unknown_and_missing_keys), TEST(test_duplicate_keys), TEST(test_broken_text),
              TEST(test_aid_fields), TEST(test_start_fields), TEST(test_other_fields),
