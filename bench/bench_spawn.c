@@ -127,8 +127,8 @@ static yoke_error *compare_starts(enum yoke_backend backend, pid_t (*start)(int 
 static yoke_error *with_runtime(void)
 {
     YOKE_TRY(compare_starts(YOKE_BACKEND_EXEC, spawn_plain, "actor by exec : posix_spawn and one message",
-                            "<= 2"));
-    return compare_starts(YOKE_BACKEND_FORK, fork_plain, "actor by fork : fork and one message", "<= 6");
+                            "<= 1.5"));
+    return compare_starts(YOKE_BACKEND_FORK, fork_plain, "actor by fork : fork and one message", "<= 4");
 }
 
 static yoke_error *app(int argc, char **argv)

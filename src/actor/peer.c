@@ -92,13 +92,22 @@ void peer_break(struct peer *peer, const char *fmt, ...)
     channel_break(peer->channel, yoke_raise(&YOKE_PROTOCOL, "%s", text));
 }
 
-void peer_post(struct peer *peer, const struct msg *m)
+static void posted(struct peer *peer, const struct msg *m, yoke_error *e)
 {
-    yoke_error *e = channel_post(peer->channel, m);
     if (e)
         yoke_log(YOKE_TRANSPORT, "a %s to actor `%s` could not be sent: %s", msg_type_name(m->type),
                  peer->channel->peer.name, yoke_error_message(e));
     yoke_error_free(e);
+}
+
+void peer_post(struct peer *peer, const struct msg *m)
+{
+    posted(peer, m, channel_post(peer->channel, m));
+}
+
+void peer_post_ahead(struct peer *peer, const struct msg *m)
+{
+    posted(peer, m, channel_post_ahead(peer->channel, m));
 }
 
 /* ---- messages for nobody ---- */

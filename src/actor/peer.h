@@ -65,6 +65,8 @@ void peer_break(struct peer *peer, const char *fmt, ...) YOKE_PRINTF(2, 3);
 void peer_remember_end(struct peer *peer, const char *cid);
 /* A message of the runtime's own; what can't be sent is logged. */
 void peer_post(struct peer *peer, const struct msg *m);
+/* By channel_post_ahead. */
+void peer_post_ahead(struct peer *peer, const struct msg *m);
 /* The error for a call on a peer that is gone: a copy. */
 yoke_error *peer_lost(struct peer *peer);
 

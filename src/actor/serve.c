@@ -13,9 +13,14 @@
 
 /* ---- answers ---- */
 
+static struct msg start_ack(struct text_view cid, enum msg_functype functype)
+{
+    return (struct msg){.type = MSG_START_ACK, .cid = cid, .start_ack = {functype}};
+}
+
 static void post_ack(struct peer *peer, struct text_view cid, enum msg_functype functype)
 {
-    struct msg m = {.type = MSG_START_ACK, .cid = cid, .start_ack = {functype}};
+    struct msg m = start_ack(cid, functype);
     peer_post(peer, &m);
 }
 
@@ -230,7 +235,9 @@ static void serve_endpoint(struct peer *peer, const struct msg *m)
         return;
     }
     actor_serves(a);
-    post_ack(peer, m->cid, types[ep->type].functype);
+    /* The task is ready: a short one's answer comes in the next pass. */
+    struct msg ack = start_ack(m->cid, types[ep->type].functype);
+    peer_post_ahead(peer, &ack);
 }
 
 /* ---- the runtime's own calls ---- */

@@ -279,9 +279,16 @@ static void flush(struct channel *c)
         channel_break(c, e);
 }
 
+/* With nobody ready there would be no pass after this one before something happens. */
 static void flush_hook(struct pass_hook *hook)
 {
-    flush(container_of(hook, struct channel, flush));
+    struct channel *c = container_of(hook, struct channel, flush);
+    bool wait = c->held && !list_empty(&c->scheduler->ready);
+    c->held = false;
+    if (wait)
+        pass_hook_set(c->scheduler, hook);
+    else
+        flush(c);
 }
 
 static bool can_send(const struct channel *c)
@@ -300,12 +307,19 @@ yoke_error *channel_takes(struct channel *c)
 }
 
 /* loan NULL: all is copied. */
-static yoke_error *queue_frame(struct channel *c, const struct msg *m, struct loan *loan)
+static yoke_error *append_frame(struct channel *c, const struct msg *m, struct loan *loan)
 {
     YOKE_TRY(channel_takes(c));
     YOKE_TRY(msg_encode_lending(&c->out, m, &c->limits, loan));
     c->drained.set = false;
     c->frames_out++;
+    return NULL;
+}
+
+static yoke_error *queue_frame(struct channel *c, const struct msg *m, struct loan *loan)
+{
+    YOKE_TRY(append_frame(c, m, loan));
+    c->held = false;
     if (c->flushing)
         return NULL;
     if (c->written_in_pass != c->scheduler->passes || unsent(c) >= CHANNEL_CORK_BYTES)
@@ -318,6 +332,17 @@ static yoke_error *queue_frame(struct channel *c, const struct msg *m, struct lo
 yoke_error *channel_post(struct channel *c, const struct msg *m)
 {
     return queue_frame(c, m, NULL);
+}
+
+yoke_error *channel_post_ahead(struct channel *c, const struct msg *m)
+{
+    bool alone = !unsent(c);
+    YOKE_TRY(append_frame(c, m, NULL));
+    if (c->flushing)
+        return NULL;
+    c->held = alone;
+    pass_hook_set(c->scheduler, &c->flush);
+    return NULL;
 }
 
 /* Not by the news: what is to be told of them is told by the lender's next checkpoint, and the frame stays.

@@ -54,6 +54,7 @@ struct channel {
     list lenders;     /* one at most, till the loan is written */
     uint64_t written_in_pass;
     struct pass_hook flush;
+    bool held;     /* what was queued last is soon followed by more: it leaves a pass later */
     bool flushing; /* the channel's own task waits for the socket */
     list senders;  /* waiting for room */
     yoke_event drained;
@@ -74,6 +75,9 @@ YOKE_MUST_USE yoke_error *channel_open(struct channel **channel, int fd, const s
 YOKE_MUST_USE yoke_error *channel_send(struct channel *c, const struct msg *m);
 /* The same without waiting, ever. For the runtime's answers. Not a checkpoint. */
 YOKE_MUST_USE yoke_error *channel_post(struct channel *c, const struct msg *m);
+/* The same for one that another will soon follow from a task that is ready: they leave in one write, if that
+ * comes in its turn. */
+YOKE_MUST_USE yoke_error *channel_post_ahead(struct channel *c, const struct msg *m);
 /* Why the channel takes no message any more, or NULL. */
 YOKE_MUST_USE yoke_error *channel_takes(struct channel *c);
 /*

@@ -262,6 +262,70 @@ static void test_frames_of_one_pass_leave_in_one_write(void **state)
     assert_success(yoke_run(with_channels, &x, NULL));
 }
 
+static yoke_error *post_number_ahead(struct channel *c, uint32_t number)
+{
+    struct numbered x;
+    yoke_error *e = channel_post_ahead(c, numbered_make(&x, number, 10));
+    buffer_free(&x.payload);
+    return e;
+}
+
+static yoke_error *follow(void *arg)
+{
+    struct ends *x = arg;
+    if (writes)
+        return yoke_raise(&YOKE_INTERNAL, "it has left already");
+    return post_number(x->a, 1, 10);
+}
+
+/* With what follows in the next pass; without that in the pass after it; with nobody ready before the run
+ * waits. */
+static yoke_error *posted_ahead(struct ends *x)
+{
+    settle();
+    writes = 0;
+    YOKE_TRY(yoke_spawn(&x->n, follow, x));
+    YOKE_TRY(post_number_ahead(x->a, 0));
+    CHECK(writes == 0 && buffer_size(&x->a->out) > 0);
+    YOKE_TRY(expect_number(x->b, 0, 10));
+    YOKE_TRY(expect_number(x->b, 1, 10));
+    CHECK(writes == 1);
+
+    settle();
+    YOKE_TRY(post_number_ahead(x->a, 2));
+    YOKE_TRY(yoke_checkpoint());
+    CHECK(writes == 1);
+    YOKE_TRY(yoke_checkpoint());
+    CHECK(writes == 2);
+    YOKE_TRY(expect_number(x->b, 2, 10));
+
+    settle();
+    YOKE_TRY(post_number_ahead(x->a, 3));
+    YOKE_TRY(expect_number(x->b, 3, 10)); /* this task waits, and no other is there */
+    CHECK(writes == 3);
+
+    /* Behind a frame that was not held it is none. */
+    settle();
+    YOKE_TRY(post_number(x->a, 4, 10));
+    YOKE_TRY(post_number(x->a, 5, 10));
+    YOKE_TRY(post_number_ahead(x->a, 6));
+    CHECK(writes == 4);
+    YOKE_TRY(yoke_checkpoint());
+    CHECK(writes == 5);
+    for (uint32_t i = 4; i < 7; i++)
+        YOKE_TRY(expect_number(x->b, i, 10));
+    YOKE_TRY(post_number_ahead(x->a, 7));
+    return channel_drain(x->a);
+}
+
+static void test_a_frame_that_others_follow(void **state)
+{
+    struct transport counted = transport_uds;
+    counted.write = counted_write;
+    struct ends x = {.body = posted_ahead, .transport = &counted};
+    assert_success(yoke_run(with_channels, &x, NULL));
+}
+
 /* A corked frame of a channel that is closed in the same pass: nobody looks at it again. */
 static yoke_error *closed_while_corked(struct ends *x)
 {
@@ -984,12 +1048,13 @@ static void test_each_allocation_refused(void **state)
 
 HARNESS_MAIN(TEST(test_frames_come_in_order), TEST(test_one_byte_at_a_time), TEST(test_random_splits),
              TEST(test_partial_and_interrupted_calls), TEST(test_a_read_that_fails),
-             TEST(test_frames_of_one_pass_leave_in_one_write), TEST(test_closed_while_corked),
-             TEST(test_a_sender_waits_for_room), TEST(test_a_hundred_senders), TEST(test_posts_never_wait),
-             TEST(test_a_send_that_is_cancelled), TEST(test_a_send_in_a_cancelled_scope),
-             TEST(test_a_receive_that_is_cancelled_loses_nothing), TEST(test_an_interrupt_breaks_nothing),
-             TEST(test_a_broken_channel_wakes_all), TEST(test_closed_while_it_flushes),
-             TEST(test_end_of_file), TEST(test_last_words_of_a_peer_that_is_gone), TEST(test_a_deaf_peer),
-             TEST(test_drain), TEST(test_the_limit_of_a_frame), TEST(test_memory_follows_the_bytes_that_came),
+             TEST(test_frames_of_one_pass_leave_in_one_write), TEST(test_a_frame_that_others_follow),
+             TEST(test_closed_while_corked), TEST(test_a_sender_waits_for_room), TEST(test_a_hundred_senders),
+             TEST(test_posts_never_wait), TEST(test_a_send_that_is_cancelled),
+             TEST(test_a_send_in_a_cancelled_scope), TEST(test_a_receive_that_is_cancelled_loses_nothing),
+             TEST(test_an_interrupt_breaks_nothing), TEST(test_a_broken_channel_wakes_all),
+             TEST(test_closed_while_it_flushes), TEST(test_end_of_file),
+             TEST(test_last_words_of_a_peer_that_is_gone), TEST(test_a_deaf_peer), TEST(test_drain),
+             TEST(test_the_limit_of_a_frame), TEST(test_memory_follows_the_bytes_that_came),
              TEST(test_hostile_frames), TEST(test_two_receivers), TEST(test_outside_of_a_run),
              TEST(test_each_allocation_refused))
