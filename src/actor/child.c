@@ -351,7 +351,7 @@ static void read_report(struct child *c, yoke_error *death)
             break;
         report.end += (size_t)n;
     }
-    if (c->actor->hooks && c->actor->hooks->child_crashed && buffer_size(&report))
+    if (c->actor->hooks && c->actor->hooks->child_crashed)
         c->actor->hooks->child_crashed(death, buffer_begin(&report), buffer_size(&report));
     buffer_free(&report);
 }
@@ -541,6 +541,8 @@ yoke_error *child_new(struct child **out, yoke_actors *nursery, const yoke_uid *
     list_append(&nursery->children, &c->in_nursery);
     nursery->unreaped++;
     *out = c;
+    if (c->actor->hooks && c->actor->hooks->child_starts)
+        c->actor->hooks->child_starts(c);
     return NULL;
 }
 

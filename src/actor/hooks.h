@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 struct actor;
+struct child;
 
 struct actor_hooks {
     /* In a child, before its runtime starts; `crash_fd` is the write end of the pipe that its parent reads
@@ -22,9 +23,11 @@ struct actor_hooks {
     void (*runtime_ends)(struct actor *a);
     /* In the root: a signal has come that asks it to end. True: not now. Outside of any task. */
     bool (*root_signalled)(struct actor *a, int number);
+    /* In a parent: a child is there. */
+    void (*child_starts)(struct child *c);
     /*
-     * In a parent: child `pid` was killed by a signal and is reaped. `report` is what it left in its pipe
-     * (may be empty or cut). Adds what the report tells to `e` (of kind YOKE_ACTOR_DIED): address, task,
+     * In a parent: a child was killed by a signal and is reaped. `report` is what it left in its pipe (may be
+     * empty or cut). Adds what the report tells to `e` (of kind YOKE_ACTOR_DIED): address, task,
      * backtrace, notes.
      */
     void (*child_crashed)(yoke_error *e, const void *report, size_t size);

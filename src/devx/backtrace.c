@@ -5,6 +5,7 @@
 #include "devx/aside.h"
 #include "devx/symbols.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,19 +40,56 @@ static bool append_frame(struct buffer *b, const struct symbol *f, int width)
     return append(b, text);
 }
 
+/* In groups of three digits: 1,312. */
+static const char *grouped(char out[32], uint64_t n)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
+    char *at = out;
+    for (int i = 0; i < length; i++) {
+        if (i && (length - i) % 3 == 0)
+            *at++ = ',';
+        *at++ = digits[i];
+    }
+    *at = '\0';
+    return out;
+}
+
 static bool append_gap(struct buffer *b, const struct report *report)
 {
     char text[80];
-    snprintf(text, sizeof text, "    ... (%llu frames)\n",
-             (unsigned long long)(report->frames.total - report->frame_count));
+    char number[32];
+    snprintf(text, sizeof text, "    ... %s frames\n",
+             grouped(number, report->frames.total - report->frame_count));
     return append(b, text);
 }
 
-static bool append_repeats(struct buffer *b, size_t repeats)
+static bool append_repeats(struct buffer *b, const struct symbol *f, uint64_t repeats)
 {
-    char text[80];
-    snprintf(text, sizeof text, "    ... (the same, %zu times more)\n", repeats);
+    char text[192], number[32];
+    snprintf(text, sizeof text, "    ... %s frame%s of %s\n", grouped(number, repeats),
+             repeats == 1 ? "" : "s", f->function);
     return append(b, text);
+}
+
+/* Where a task began no backtrace goes on: who spawned it is told, and who that one. */
+static bool append_spawns(struct buffer *b, const struct report *report)
+{
+    bool ok = true;
+    for (size_t i = 0; i < report->spawn_count && ok; i++) {
+        const struct report_spawn *s = &report->spawns[i];
+        char text[400];
+        if (!s->file[0] || strncmp(s->file, "src/actor/", 10) == 0)
+            return ok;
+        snprintf(text, sizeof text, "    task `%s` was spawned at %s:%d", s->task, s->file, s->line);
+        ok = append(b, text);
+        if (i + 1 < report->spawn_count) {
+            snprintf(text, sizeof text, " by task `%s`", s[1].task);
+            ok = ok && append(b, text);
+        }
+        ok = ok && append(b, "\n");
+    }
+    return ok;
 }
 
 static bool write_text(struct reader *r, struct buffer *b)
@@ -67,13 +105,17 @@ static bool write_text(struct reader *r, struct buffer *b)
         const struct symbol *f = &r->frames[i];
         if (r->gap && i == r->gap)
             ok = append_gap(b, r->report);
-        for (next = i + 1; next < r->count && next != r->gap && symbol_equals(f, &r->frames[next]);)
+        for (next = i + 1; next < r->count && symbol_equals(f, &r->frames[next]);)
             next++;
         ok = ok && append_frame(b, f, width);
-        if (next - i > 1)
-            ok = ok && append_repeats(b, next - i - 1);
+        uint64_t repeats = next - i - 1;
+        /* A recursion: what the report lacks is more of it. */
+        if (i < r->gap && next > r->gap)
+            repeats += r->report->frames.total - r->report->frame_count;
+        if (repeats)
+            ok = ok && append_repeats(b, f, repeats);
     }
-    return ok && buffer_append(b, "", 1);
+    return ok && append_spawns(b, r->report) && buffer_append(b, "", 1);
 }
 
 static bool is_c_library(const struct symbol *f)
@@ -116,6 +158,19 @@ static bool fill(struct reader *r)
 
 /* ---- reading ---- */
 
+/* How the C library aborts tells nothing: who made it do so comes first. */
+static void drop_abort(struct reader *r)
+{
+    size_t n = 0;
+    while (n < r->count && is_c_library(&r->frames[n]))
+        n++;
+    if (r->report->head.signal != SIGABRT || n == r->count || (r->gap && n >= r->gap))
+        return;
+    memmove(r->frames, r->frames + n, (r->count - n) * sizeof *r->frames);
+    r->count -= n;
+    r->gap -= r->gap ? n : 0;
+}
+
 static void read_frames(struct reader *r)
 {
     const struct report *report = r->report;
@@ -128,6 +183,7 @@ static void read_frames(struct reader *r)
     }
     while (r->count > 1 && symbol_is_start(&r->frames[r->count - 1]))
         r->count--;
+    drop_abort(r);
 }
 
 static void read_all(void *arg)

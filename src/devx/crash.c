@@ -9,6 +9,7 @@
 #include "devx/report.h"
 #include "task/stack_info.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libunwind.h>
@@ -31,6 +32,12 @@ struct trace {
     uint64_t last[REPORT_LAST]; /* a ring */
 };
 
+/* As glibc keeps it for debuggers. */
+struct abort_message {
+    unsigned size;
+    char text[];
+};
+
 /* One crash a process: all that the handler needs is here, and not on a stack that may be small. */
 static struct {
     int fd;
@@ -44,6 +51,7 @@ static struct {
     bool has_task;
     struct report_task task;
     struct trace trace;
+    const struct abort_message *const *abort_message; /* of the C library, which sets it before it aborts */
 } crash = {.fd = -1};
 
 /* ---- writing ---- */
@@ -273,6 +281,27 @@ static void tell_frames(void)
     write_section(REPORT_FRAMES, frames, sizeof frames->total + count * sizeof frames->pc[0]);
 }
 
+static void tell_text(void)
+{
+    const struct abort_message *m = crash.abort_message ? *crash.abort_message : NULL;
+    if (m && crash.info.si_signo == SIGABRT)
+        write_section(REPORT_TEXT, m->text, strnlen(m->text, REPORT_TEXT_MAX - 1));
+}
+
+static void tell_spawns(void)
+{
+    static struct task_spawn chain[REPORT_SPAWNS_MAX];
+    static struct report_spawn spawns[REPORT_SPAWNS_MAX];
+    size_t count = task_spawn_chain(chain, REPORT_SPAWNS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        spawns[i].line = chain[i].line;
+        memcpy(spawns[i].task, chain[i].task, strnlen(chain[i].task, sizeof spawns[i].task - 1));
+        memcpy(spawns[i].file, chain[i].file, strnlen(chain[i].file, sizeof spawns[i].file - 1));
+    }
+    if (count)
+        write_section(REPORT_SPAWNS, spawns, count * sizeof spawns[0]);
+}
+
 /* Files alone: a program with a million stacks has too many other mappings. */
 static void tell_maps(void)
 {
@@ -467,7 +496,8 @@ void crash_tell_running(void *context)
 /* ---- the handler ---- */
 
 typedef void (*stage_fn)(void);
-static const stage_fn pipe_stages[] = {tell_head, find_task, tell_task, unwind, tell_frames, tell_maps, NULL};
+static const stage_fn pipe_stages[] = {tell_head, find_task,   tell_task, unwind, tell_frames,
+                                       tell_text, tell_spawns, tell_maps, NULL};
 static const stage_fn stderr_stages[] = {print_head, find_task, print_task, unwind, print_frames, NULL};
 
 /* By the default action, and with the siginfo that it came with. */
@@ -534,6 +564,7 @@ static void warm_up(void)
     unw_getcontext(&context);
     if (unw_init_local2(&cursor, &context, 0) == 0 && unw_step(&cursor) > 0)
         unw_get_reg(&cursor, UNW_REG_IP, &pc);
+    crash.abort_message = dlvsym(RTLD_DEFAULT, "__abort_msg", "GLIBC_PRIVATE");
 }
 
 void crash_install(int crash_fd)

@@ -2,6 +2,7 @@
 #include "actor/main.h"
 #include "devx/crash.h"
 #include "devx/dump.h"
+#include "devx/oom.h"
 #include "devx/report.h"
 #include "devx/session.h"
 #include "devx/signals.h"
@@ -25,12 +26,18 @@ static void runtime_ends(struct actor *a)
     dump_end(a);
 }
 
+static void child_starts(struct child *c)
+{
+    oom_begin();
+}
+
 static const struct actor_hooks hooks = {
     .child_begins = crash_install,
     .root_begins = root_begins,
     .runtime_begins = runtime_begins,
     .runtime_ends = runtime_ends,
     .root_signalled = signals_at_prompt,
+    .child_starts = child_starts,
     .child_crashed = crash_describe,
 };
 

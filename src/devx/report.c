@@ -4,6 +4,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "devx/backtrace.h"
+#include "devx/oom.h"
+
+#include <yoke/actor.h>
 
 #include <signal.h>
 #include <string.h>
@@ -46,6 +49,27 @@ static void take_frames(struct report *r, const uint8_t *payload, size_t bytes)
         r->frames.total = r->frame_count;
 }
 
+static void take_text(struct report *r, const uint8_t *payload, size_t bytes)
+{
+    if (bytes >= sizeof r->text)
+        bytes = sizeof r->text - 1;
+    memcpy(r->text, payload, bytes);
+    r->text[bytes] = '\0';
+    r->text[strcspn(r->text, "\n")] = '\0';
+}
+
+static void take_spawns(struct report *r, const uint8_t *payload, size_t bytes)
+{
+    if (bytes > sizeof r->spawns)
+        bytes = sizeof r->spawns;
+    memcpy(r->spawns, payload, bytes);
+    r->spawn_count = bytes / sizeof r->spawns[0];
+    for (size_t i = 0; i < r->spawn_count; i++) {
+        end_text(r->spawns[i].task, sizeof r->spawns[i].task);
+        end_text(r->spawns[i].file, sizeof r->spawns[i].file);
+    }
+}
+
 /* `used` bytes are in maps already, which has room for all. A cut line at the end goes. */
 static size_t take_maps(struct report *r, size_t used, const uint8_t *payload, size_t bytes)
 {
@@ -82,6 +106,10 @@ yoke_error *report_decode(struct report *out, const void *bytes, size_t size)
             take_task(out, at, payload);
         else if (section.tag == REPORT_FRAMES)
             take_frames(out, at, payload);
+        else if (section.tag == REPORT_TEXT)
+            take_text(out, at, payload);
+        else if (section.tag == REPORT_SPAWNS)
+            take_spawns(out, at, payload);
         else if (section.tag == REPORT_MAPS)
             maps_bytes = take_maps(out, maps_bytes, at, payload);
         at += payload;
@@ -172,6 +200,8 @@ static void note_fault(yoke_error *e, const struct report *r)
         yoke_error_note(e, "%s", why);
     else if (r->head.sender && r->head.sender != r->head.pid)
         yoke_error_note(e, "the signal was sent by process %d", r->head.sender);
+    if (r->text[0])
+        yoke_error_note(e, "%s", r->text);
     if (!r->has_task && r->head.tid != r->head.pid)
         yoke_error_note(e, "in thread `%s`, outside of any task", r->head.thread);
 }
@@ -215,6 +245,8 @@ static void add_backtrace(yoke_error *e, const struct report *r)
 void crash_describe(yoke_error *e, const void *report, size_t size)
 {
     struct report r;
+    if (yoke_error_signal(e) == SIGKILL)
+        oom_note(e);
     yoke_error *unreadable = report_decode(&r, report, size);
     if (unreadable) {
         if (size)

@@ -15,7 +15,7 @@
 /* ---- in the pipe ---- */
 
 enum { REPORT_MAGIC = 0x52434b59 /* "YKCR" */, REPORT_VERSION = 1 };
-enum report_tag { REPORT_HEAD = 1, REPORT_TASK, REPORT_FRAMES, REPORT_MAPS };
+enum report_tag { REPORT_HEAD = 1, REPORT_TASK, REPORT_FRAMES, REPORT_MAPS, REPORT_TEXT, REPORT_SPAWNS };
 
 struct report_section {
     uint32_t magic, tag, bytes;
@@ -48,6 +48,16 @@ struct report_frames {
     uint64_t pc[REPORT_FRAMES_MAX];
 };
 
+/* REPORT_TEXT, if the C library said why it aborts (a failed assertion, a broken heap): that. */
+enum { REPORT_TEXT_MAX = 1024 };
+
+/* REPORT_SPAWNS: the running task, whoever spawned it, and so on (task_spawn_chain). */
+enum { REPORT_SPAWNS_MAX = 16 };
+struct report_spawn {
+    int32_t line;
+    char task[64], file[160]; /* cut, and ended by a zero */
+};
+
 /* Then REPORT_MAPS, many times: whole lines of /proc/self/maps, those of mapped files. */
 
 /* ---- in the parent ---- */
@@ -58,7 +68,10 @@ struct report {
     struct report_task task;
     struct report_frames frames;
     size_t frame_count; /* in frames.pc */
-    char *maps;         /* lines, ended by a zero; "" at least */
+    char text[REPORT_TEXT_MAX];
+    struct report_spawn spawns[REPORT_SPAWNS_MAX];
+    size_t spawn_count;
+    char *maps; /* lines, ended by a zero; "" at least */
 };
 
 /*

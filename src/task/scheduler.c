@@ -69,6 +69,14 @@ bool task_stack_info(struct task_stack_info *out)
     return true;
 }
 
+size_t task_spawn_chain(struct task_spawn *out, size_t max)
+{
+    size_t count = 0;
+    for (const yoke_task *t = task_here(); t && count < max; t = t->nursery ? t->nursery->scope.owner : NULL)
+        out[count++] = (struct task_spawn){t->name, t->file, t->line};
+    return count;
+}
+
 /* ---- the ring ---- */
 
 /* Passes that look at nothing look at the time once in so many, less one. */

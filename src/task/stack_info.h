@@ -17,4 +17,14 @@ struct task_stack_info {
 /* Async-signal-safe. False if the thread runs no task at this moment. */
 bool task_stack_info(struct task_stack_info *out);
 
+/* Where a task was spawned; "" and 0 of the first task of a run. */
+struct task_spawn {
+    const char *task, *file;
+    int line;
+};
+
+/* The running task, the one that opened the nursery it is in, and so on; returns how many, `max` at most.
+ * Async-signal-safe. */
+size_t task_spawn_chain(struct task_spawn *out, size_t max);
+
 #endif

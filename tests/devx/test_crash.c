@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "devx/backtrace.h"
 #include "devx/crash.h"
+#include "devx/oom.h"
 #include "devx/report.h"
 #include "harness.h"
 #include "task/task.h"
@@ -405,7 +406,7 @@ static void check_overflow(enum where where, const char *note)
     char line[64];
     snprintf(line, sizeof line, "test_crash.c:%d\n", LINE_RECURSE);
     assert_text(error_backtrace(e), line);
-    assert_text(error_backtrace(e), "the same,");
+    assert_text(error_backtrace(e), " frames of crash_recurse\n");
     /* Both ends are there: where it broke, and who began. */
     assert_text(error_backtrace(e), "do_crash");
     free(text);
@@ -547,7 +548,7 @@ static yoke_error *crash_with_a_broken_task(void *arg)
 }
 
 /* The handler itself crashes, on what it reads of the task, and goes on with what comes after. */
-static void test_crash_in_the_handler(void **state)
+static void test_crash_07_second_fault_in_the_handler(void **state)
 {
     int ends[2];
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
@@ -705,6 +706,49 @@ static void test_hostile_files(void **state)
     backtrace_free(&b);
 }
 
+/* ---- the OOM killer ---- */
+
+static long long count_in(const char *text)
+{
+    char path[] = "/tmp/oom-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+    long long count = oom_count(path);
+    unlink(path);
+    return count;
+}
+
+static char *noted(struct oom_counts before, struct oom_counts now)
+{
+    yoke_error *e = yoke_raise(&DIED, "died");
+    oom_note_counts(e, &before, &now);
+    char *text = yoke_error_text(e);
+    yoke_error_free(e);
+    return text;
+}
+
+/* Killing by it can't be had in a test: what the kernel would count is given. */
+static void test_crash_24_oom_killer_by_its_counters(void **state)
+{
+    assert_int_equal(count_in("low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"), 2);
+    assert_int_equal(count_in("pgfault 17\noom_kill 41\n"), 41);
+    assert_int_equal(count_in("pgfault 17\n"), -1);
+    assert_int_equal(oom_count("/nonexistent"), -1);
+    assert_true(oom_count(OOM_SYSTEM) >= 0);
+    char *text = noted((struct oom_counts){2, 7}, (struct oom_counts){3, 8});
+    assert_text(
+        text,
+        "struck in this control group: it ran out of memory (oom_kill in memory.events went from 2 to 3)");
+    free(text);
+    text = noted((struct oom_counts){-1, 7}, (struct oom_counts){-1, 9});
+    assert_text(text, "it may have been this process (oom_kill in /proc/vmstat went from 7 to 9)");
+    free(text);
+    text = noted((struct oom_counts){2, 7}, (struct oom_counts){2, 7});
+    assert_no_text(text, "OOM");
+    free(text);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "crash") == 0) {
@@ -727,11 +771,12 @@ int main(int argc, char **argv)
         TEST(test_full_pipe),
         TEST(test_sent_signal),
         TEST(test_crash_with_a_wild_stack),
-        TEST(test_crash_in_the_handler),
+        TEST(test_crash_07_second_fault_in_the_handler),
         TEST(test_root),
         TEST(test_cut_reports),
         TEST(test_garbage_reports),
         TEST(test_hostile_files),
+        TEST(test_crash_24_oom_killer_by_its_counters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

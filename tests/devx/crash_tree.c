@@ -1,0 +1,224 @@
+/* What test_crash_tree.py runs: trees in which somebody crashes, beside somebody who sleeps. */
+#include "debug_tree.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+/* Not known to the compiler, which would warn. */
+static volatile uintptr_t bad_address = 0x10;
+static volatile int zero;
+
+#define NOINLINE __attribute__((noinline))
+
+/* ---- the crashes ---- */
+
+NOINLINE static void crash_segv(int count)
+{
+    volatile int local = count + 2;
+    *(volatile int *)bad_address = local; /* the line of SIGSEGV */
+}
+
+NOINLINE static void crash_bus(int count)
+{
+    int fd = memfd_create("short", MFD_CLOEXEC);
+    volatile char *beyond = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    *beyond = 1; /* the line of SIGBUS */
+}
+
+NOINLINE static void crash_fpe(int count)
+{
+    zero = count / zero; /* the line of SIGFPE */
+}
+
+NOINLINE static void crash_ill(int count)
+{
+    __builtin_trap(); /* the line of SIGILL */
+}
+
+NOINLINE static void crash_abrt(int count)
+{
+    abort(); /* the line of SIGABRT */
+}
+
+NOINLINE static void crash_assert(int count)
+{
+    assert(count == 43 && "of all things"); /* the line of assert */
+}
+
+NOINLINE static int crash_recurse(int depth)
+{
+    volatile char room[256];
+    room[depth & 255] = 1;
+    return depth < 0 ? 0 : crash_recurse(depth + 1) + room[0]; /* the line of overflow */
+}
+
+NOINLINE static void crash_overflow(int count)
+{
+    zero = crash_recurse(count);
+}
+
+/* glibc finds that out, and aborts. */
+NOINLINE static void crash_heap(int count)
+{
+    void *volatile piece = malloc(3000);
+    void *volatile behind = malloc(3000);
+    free(piece);
+    free(piece); /* the line of heap */
+    free(behind);
+}
+
+/* Inside of malloc, which has a lock where there are threads; with those of the standard streams besides. */
+NOINLINE static void crash_locks(int count)
+{
+    void *volatile *volatile piece = malloc(3000);
+    void *volatile behind = malloc(3000);
+    free((void *)piece);
+    piece[1] = (void *)bad_address; /* the list of free pieces */
+    flockfile(stderr);
+    flockfile(stdout);
+    zero += malloc(5000) == behind; /* the line of locks */
+}
+
+static const struct crash {
+    const char *name;
+    void (*fn)(int count);
+} crashes[] = {{"segv", crash_segv}, {"bus", crash_bus},           {"fpe", crash_fpe},
+               {"ill", crash_ill},   {"abrt", crash_abrt},         {"assert", crash_assert},
+               {"heap", crash_heap}, {"overflow", crash_overflow}, {"locks", crash_locks},
+               {NULL, NULL}};
+
+/* What the scene is called, which children know by the environment. */
+static const char *scene_name(void)
+{
+    return getenv("SCENE");
+}
+
+static void crash_now(void)
+{
+    const struct crash *c = crashes;
+    while (c->name && strcmp(c->name, scene_name()) != 0)
+        c++;
+    if (c->name)
+        c->fn(42);
+}
+
+/* ---- endpoints ---- */
+
+static yoke_error *work(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    static const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    crash_now();
+    return NULL;
+}
+
+static yoke_error *sleep_long(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    SAY("%s: sleeps", my_name());
+    return yoke_sleep(YOKE_S(1000));
+}
+
+static yoke_error *inner(void *arg)
+{
+    crash_segv(42);
+    return NULL;
+}
+
+static yoke_error *outer(void *arg)
+{
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, inner, NULL); /* the line that spawns inner */
+    return yoke_nursery_close(&n, e);
+}
+
+static yoke_error *nested(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    yoke_nursery n;
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, outer, NULL); /* the line that spawns outer */
+    return yoke_nursery_close(&n, e);
+}
+
+YOKE_MODULE(crash, YOKE_CONTEXT(work, none, none, none), YOKE_CONTEXT(sleep_long, none, none, none),
+            YOKE_CONTEXT(nested, none, none, none));
+
+/* ---- the root's scenes ---- */
+
+static yoke_error *start(yoke_actors *actors, const char *name, const char *endpoint, int debug,
+                         yoke_context **ctx)
+{
+    yoke_portal *portal;
+    YOKE_TRY(yoke_actors_start(actors, name, &(yoke_actor_options){.modules = "crash", .debug_mode = debug},
+                               &portal));
+    return yoke_context_open(portal, ctx, endpoint, NULL, NULL);
+}
+
+/* `left` does it, while `right` sleeps. */
+static yoke_error *two(yoke_actors *actors, const char *endpoint)
+{
+    yoke_context *left = NULL, *right = NULL;
+    yoke_error *e = start(actors, "right", "crash:sleep_long", 0, &right);
+    if (!e)
+        e = start(actors, "left", endpoint, 0, &left);
+    if (left)
+        e = yoke_context_close(left, e);
+    if (right)
+        e = yoke_context_close(right, e);
+    return e;
+}
+
+static yoke_error *child_crashes(yoke_actors *actors)
+{
+    return two(actors, "crash:work");
+}
+
+static yoke_error *nested_crash(yoke_actors *actors)
+{
+    return two(actors, "crash:nested");
+}
+
+/* Killed by the test. */
+static yoke_error *killed(yoke_actors *actors)
+{
+    return two(actors, "crash:sleep_long");
+}
+
+static yoke_error *root_crashes(yoke_actors *actors)
+{
+    yoke_context *ctx;
+    static const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    YOKE_TRY(start(actors, "right", "crash:sleep_long", 0, &ctx));
+    crash_segv(42);
+    return yoke_context_close(ctx, NULL);
+}
+
+static const struct scene scenes[] = {
+    {"segv", child_crashes},
+    {"bus", child_crashes},
+    {"fpe", child_crashes},
+    {"ill", child_crashes},
+    {"abrt", child_crashes},
+    {"assert", child_crashes},
+    {"heap", child_crashes},
+    {"locks", child_crashes},
+    {"overflow", child_crashes},
+    {"nested", nested_crash},
+    {"killed", killed},
+    {"root", root_crashes},
+    {NULL},
+};
+
+static yoke_error *app(int argc, char **argv)
+{
+    setenv("SCENE", argc > 1 ? argv[1] : "", 1);
+    return play(scenes, argc, argv);
+}
+YOKE_MAIN(app)

@@ -1,0 +1,109 @@
+"""Actors that crash, and what the tree says of it; with and without a debugger.
+
+Usage: test_crash_tree.py PROGRAM SOURCE [TEST...]    (tests/devx/crash_tree.c, built; no TEST: all)
+"""
+
+import os
+import re
+import signal
+import sys
+
+import pexpect
+
+from prompt import Scene, living, pid_of, run_tests, wait_till
+
+PROGRAM, SOURCE = sys.argv[1:3]
+del sys.argv[2]
+OFF = {"YOKE_DEBUG": "0"}
+SANITIZED = b"__asan_init" in open(PROGRAM, "rb").read()
+
+with open(SOURCE) as source:
+    LINES = source.read().splitlines()
+
+
+def line_of(comment):
+    """crash_tree.c:N of the line with that comment."""
+    return "crash_tree.c:%d" % next(n for n, line in enumerate(LINES, 1) if "/* %s */" % comment in line)
+
+
+def crashed(scene, status=1):
+    """What the root says in the end."""
+    return Scene(PROGRAM, scene, OFF).end(status)
+
+
+def has(said, *texts):
+    for text in texts:
+        assert text in said, "no %r in %s" % (text, said)
+
+
+def test_crash_01_signal_in_a_child():
+    for name, note in (("segv", "at address 0x10: nothing is mapped there"), ("bus", "beyond the end of a mapped file"),
+                       ("fpe", "integer division by zero"), ("ill", "illegal instruction"), ("abrt", "")):
+        said, where = crashed(name), line_of("the line of SIG" + name.upper())
+        has(said, note, "in task `crash:work` of actor `left`", "cancelled with it: actor `right` (graceful")
+        assert re.search(r"actor `left` \(pid \d+\) died of SIG%s \[ActorDied\]" % name.upper(), said), said
+        assert re.search(r"at crash_%s \(\S*%s\)" % (name, where), said), said
+        frames = [l.split()[0] for l in said.splitlines() if re.search(r"^ +\w+ +\S+\.c:\d+", l)]
+        assert frames[:3] == ["crash_" + name, "crash_now", "work"], said
+
+
+def test_crash_02_failed_assertion():
+    said = crashed("assert")
+    has(said, "died of SIGABRT", "crash_assert: Assertion `count == 43 && \"of all things\"' failed.", line_of("the line of assert"))
+    assert re.search(r"note: .*Assertion", said), said
+
+
+def test_crash_03_stack_overflow_of_a_task():
+    said = crashed("overflow")
+    assert re.search(r"note: stack overflow of task `crash:work` \(spawned at \S+:\d+\): its stack is \d+ KiB", said), said
+    folded = re.search(r"\n +crash_recurse +\S*%s\r?\n +\.\.\. ([\d,]+) frames of crash_recurse\r?\n +crash_overflow " %
+                       line_of("the line of overflow"), said)
+    assert folded and int(folded.group(1).replace(",", "")) > 128, said
+    has(said, "crash_now", "work ")
+
+
+def test_crash_05_broken_heap():
+    if SANITIZED:
+        return
+    said = crashed("heap")
+    has(said, "died of SIGABRT", "note: double free or corruption", "crash_heap", line_of("the line of heap"))
+
+
+def test_crash_06_inside_of_malloc_with_locks_held():
+    if SANITIZED:
+        return
+    said = crashed("locks")
+    has(said, "died of SIGSEGV", "malloc", "crash_locks", line_of("the line of locks"))
+
+
+def test_crash_08_in_the_root():
+    s = Scene(PROGRAM, "root", OFF)
+    s.expect(pexpect.EOF)
+    wait_till(lambda: not living(s.signs.name), "the end of the root's child")
+    said = s.end(-signal.SIGSEGV)
+    assert re.search(r"yoke: actor root \(pid \d+\) died of SIGSEGV at address 0x10\r", said), said
+    assert re.search(r"in task `main`, spawned at the start of the run\r\n +\S*devx-crash_tree\+0x", said), said
+
+
+def test_crash_20_trace_through_tasks():
+    said = crashed("nested")
+    lines = [l.strip() for l in said.splitlines()]
+    at = next(i for i, l in enumerate(lines) if re.match(r"crash_segv +\S*crash_tree", l))
+    assert re.match(r"inner +\S*crash_tree.c:\d+$", lines[at + 1]), said
+    assert re.match(r"task `inner` was spawned at \S*%s by task `outer`$" % line_of("the line that spawns inner"), lines[at + 2]), said
+    assert re.match(r"task `outer` was spawned at \S*%s by task `crash:nested`$" % line_of("the line that spawns outer"),
+                    lines[at + 3]), said
+    assert not re.search("switch_|0x[0-9a-f]{6}|task `crash:nested` was", "\n".join(lines[at:])), said
+
+
+def test_crash_24_killed_from_outside():
+    for number, text in ((signal.SIGKILL, r"actor `left` \(pid \d+\) died of SIGKILL \[ActorDied\]"),
+                         (signal.SIGTERM, r"actor `left` \(pid \d+\) was ended by SIGTERM \[ActorCancelled\]")):
+        s = Scene(PROGRAM, "killed", OFF)
+        s.expect("left: sleeps")
+        os.kill(pid_of(s, "yoke-left"), number)
+        said = s.end(1)
+        assert re.search(text, said), said
+
+
+run_tests(globals())
