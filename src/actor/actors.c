@@ -640,7 +640,7 @@ static yoke_error *wait_for_children(yoke_actors *actors)
 /* What was cancelled from outside while the children ended does not hide the error, nor the error that. */
 static void note_meanwhile(yoke_error *e)
 {
-    if (!task_has_news(task_here()))
+    if (!e || yoke_error_is_cancelled(e) || !task_has_news(task_here()))
         return;
     yoke_error *news = task_news(task_here());
     yoke_error_note(e, "while its children were ended: %s", yoke_error_message(news));
@@ -656,10 +656,7 @@ static yoke_error *end_children(yoke_actors *actors, yoke_error *e)
     actors->failing |= e && !yoke_error_is_cancelled(e);
     if (e)
         cancel_all(actors);
-    bool had_news = task_has_news(task_here());
     wait_shielded_till(is_left, actors);
-    if (e && !had_news && !yoke_error_is_cancelled(e))
-        note_meanwhile(e);
     return e;
 }
 
@@ -670,11 +667,15 @@ yoke_error *yoke_actors_close(yoke_actors *actors, yoke_error *e)
     yoke_error *refused = check_close(actors);
     if (refused)
         return yoke_error_join(e, refused);
+    bool had_news = task_has_news(task_here());
     e = end_children(actors, e);
     while (!list_empty(&actors->children))
         child_free(container_of(actors->children.next, struct child, in_nursery));
-    /* First the scope: what it absorbs must not leave a group of one behind. */
+    /* First the scope: what it absorbs must not leave a group of one behind, and that it was cancelled is no
+     * news from outside. */
     e = yoke_scope_close(&actors->scope, e);
+    if (!had_news)
+        note_meanwhile(e);
     tell_outcome(actors);
     e = total(actors, e);
     struct root *root = actors->root;

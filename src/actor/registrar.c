@@ -594,8 +594,10 @@ static yoke_error *unregister_actor(const unregister_args *args, yoke_type_none 
     YOKE_TRY(odd(asker, check_asker(asker, &uid)));
     struct entry *x = entry_of(&asker->actor->registry, uid.uuid);
     if (!x) {
-        yoke_log(YOKE_WARNING, "actor `%s` unregisters actor `%s`, which is not known",
-                 asker->channel->peer.name, uid.name);
+        /* The loss of the asker, which these were the last words of, took out all that it had entered. */
+        yoke_log(asker->lost ? YOKE_RUNTIME : YOKE_WARNING,
+                 "actor `%s` unregisters actor `%s`, which is not known", asker->channel->peer.name,
+                 uid.name);
         return NULL;
     }
     take_out(&asker->actor->registry, x);

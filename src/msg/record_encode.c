@@ -69,7 +69,8 @@ static yoke_error *too_long(const struct record_path *path, size_t size)
 
 static yoke_error *encode_str(struct pack *p, const char *text, const struct record_path *path)
 {
-    size_t size = text ? strlen(text) : 0;
+    text = text ? text : "";
+    size_t size = strlen(text);
     if (size > UINT32_MAX)
         return too_long(path, size);
     if (!path->unchecked && !utf8_valid(text, size))

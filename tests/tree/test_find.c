@@ -1,4 +1,5 @@
 /* Actors that are neither parent nor child find each other by name, speak, and end each other. */
+#include "raw_peer.h"
 #include "stranger.h"
 
 #include "actor/runtime.h"
@@ -670,6 +671,42 @@ static void test_reg_23_odd_requests(void **state)
         strstr(text, "an odd request of actor `foreign`: actor `newer` is no part of actor `foreign`"));
 }
 
+/* An actor is heard to say that one below it has ended, and is gone before that is seen to: its loss took out
+ * the same already. */
+static yoke_error *last_words(struct raw_peer *raw)
+{
+    uint8_t pair[] = "\x92\xa4/run\xa6y.sock";
+    const yoke_uid *uid = &raw->peer->channel->peer;
+    const char *parts[] = {uid->name, uid->uuid};
+    registration own = {{parts, 2}, {pair, sizeof pair - 1}};
+    struct msg m;
+    raw->peer->channel->peer_is_yoke = true;
+    YOKE_TRY(raw_start(raw, "1", "self", "register_actor", &yoke_record_registration, &own));
+    HEAR(raw, MSG_START_ACK, "1", &m);
+    HEAR(raw, MSG_RETURN, "1", &m);
+    CHECK(actor_here()->registry.by_uuid.count == 1);
+    YOKE_TRY(raw_start(raw, "2", "self", "unregister_actor", &yoke_record_unregistration,
+                       &(unregistration){{parts, 2}}));
+    raw_hang_up(raw);
+    return NULL;
+}
+
+static yoke_error *with_last_words(void *arg)
+{
+    struct raw_peer raw;
+    YOKE_TRY(raw_open(&raw, NULL));
+    YOKE_TRY(raw_close(&raw, last_words(&raw)));
+    CHECK(actor_here()->registry.by_uuid.count == 0);
+    return NULL;
+}
+
+static void test_reg_23_last_words_are_not_odd(void **state)
+{
+    char text[4096];
+    assert_int_equal(tree_status(with_last_words, NULL, text, sizeof text), 0);
+    assert_string_equal(text, "");
+}
+
 /* ---- names ---- */
 
 static yoke_error *names_with_dots(struct scene *s)
@@ -892,5 +929,5 @@ TREE_MAIN(TEST(test_reap_06_kill_9_of_a_middle_actor), TEST(test_spawn_09_two_ac
           TEST(test_cancelled_by_a_sibling), TEST(test_reg_03_find), TEST(test_reg_04_wait),
           TEST(test_reg_05_query), TEST(test_present_while_alive), TEST(test_reg_25_killed_actors),
           TEST(test_reg_09_stale_entries), TEST(test_reg_27_comes_and_goes), TEST(test_reg_23_odd_requests),
-          TEST(test_reg_26_names_with_dots), TEST(test_reg_10_the_same_name_twice),
-          TEST(test_reg_20_a_live_channel_comes_first))
+          TEST(test_reg_23_last_words_are_not_odd), TEST(test_reg_26_names_with_dots),
+          TEST(test_reg_10_the_same_name_twice), TEST(test_reg_20_a_live_channel_comes_first))

@@ -962,6 +962,22 @@ static void test_sup_22_failure_and_outer_cancellation(void **state)
     assert_error_text(e, &APP_K, "while its children were ended: cancelled by its deadline");
 }
 
+/* That the nursery cancels its own body because of the child is nothing that came from outside. */
+static yoke_error *call_one_that_dies(struct scene *s)
+{
+    YOKE_TRY(start_one(s, "mortal", &s->portal));
+    return yoke_call(s->portal, "ends:end_soon", &(ending){0, SIGKILL}, NULL);
+}
+static void test_sup_22_own_cancellation_is_no_news(void **state)
+{
+    yoke_error *e = tree_with_actors(call_one_that_dies, NULL);
+    assert_true(yoke_error_is(e, &YOKE_ACTOR_DIED));
+    char *text = yoke_error_text(e);
+    yoke_error_free(e);
+    assert_null(strstr(text, "while its children were ended"));
+    free(text);
+}
+
 static yoke_error *shielded_children(struct scene *s)
 {
     yoke_scope *outer = s->arg, shield;
@@ -1159,6 +1175,7 @@ TREE_MAIN(TEST(test_rpc_21_value_arrives_and_the_actor_is_reaped), TEST(test_spa
           TEST(test_bad_log_filter_is_refused_before_the_start), TEST(test_sup_17_cancel_of_one_idle_child),
           TEST(test_sup_18_deadline_around_a_streaming_child),
           TEST(test_sup_20_child_that_ends_while_it_is_asked_to), TEST(test_sup_21_cancel_in_the_soft_wait),
-          TEST(test_sup_22_failure_and_outer_cancellation), TEST(test_sup_13_shield_around_the_children),
+          TEST(test_sup_22_failure_and_outer_cancellation), TEST(test_sup_22_own_cancellation_is_no_news),
+          TEST(test_sup_13_shield_around_the_children),
           TEST(test_sup_27_no_escalation_while_the_terminal_is_waited_for), TEST(test_hard_kill_on_request),
           TEST(test_portal_05_identity), TEST(test_portal_07_strict_bound))
