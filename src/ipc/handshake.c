@@ -1,12 +1,16 @@
 #include "ipc/handshake.h"
 
 #include "base/buffer.h"
-#include "base/sha256.h"
 #include "msg/record.h"
 #include "msg/uid.h"
 
+#include <nettle/base16.h>
+#include <nettle/hmac.h>
+#include <nettle/memops.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { CODE_BYTES = BASE16_ENCODE_LENGTH(SHA256_DIGEST_SIZE) };
 
 /*
  * Our extra key in an Aid. What is not said is empty. `child_*`: the name that a parent gives its child;
@@ -141,36 +145,36 @@ struct nonces {
     const char *theirs;
 };
 
-/* The code of the side that has connected, or of the one that listens; `prover` is who stands there. */
+/* The code (HMAC, RFC 2104) of the side that has connected, or of the one that listens; `prover` is who
+ * stands there. */
 static void code_of(const struct identity *self, const struct nonces *nonces, bool connects,
-                    const yoke_uid *prover, int64_t pid, char hex[SHA256_HEX_BYTES])
+                    const yoke_uid *prover, int64_t pid, char hex[CODE_BYTES + 1])
 {
     char text[1024];
-    uint8_t code[SHA256_BYTES];
+    struct hmac_sha256_ctx hmac;
+    uint8_t code[SHA256_DIGEST_SIZE];
     const char *connector = self->connects ? nonces->ours : nonces->theirs;
     const char *listener = self->connects ? nonces->theirs : nonces->ours;
     int size =
         snprintf(text, sizeof text, "yoke %s\n%s\n%s\n%s\n%s\n%lld\n", connects ? "connects" : "listens",
                  connector, listener, prover->name, prover->uuid, (long long)pid);
-    hmac_sha256(self->secret, strlen(self->secret), text, (size_t)size, code);
-    for (int i = 0; i < SHA256_BYTES; i++)
-        snprintf(hex + 2 * i, 3, "%02x", code[i]);
+    hmac_sha256_set_key(&hmac, strlen(self->secret), (const uint8_t *)self->secret);
+    hmac_sha256_update(&hmac, (size_t)size, (const uint8_t *)text);
+    hmac_sha256_digest(&hmac, sizeof code, code);
+    base16_encode_update(hex, sizeof code, code);
+    hex[CODE_BYTES] = 0;
 }
 
+/* In a time that tells nothing of where they differ. */
 static bool is_proof(const char *expected, const char *given)
 {
-    uint8_t difference = 0;
-    if (strlen(given) != SHA256_HEX_BYTES - 1)
-        return false;
-    for (int i = 0; i < SHA256_HEX_BYTES - 1; i++) /* all of it, so that the time tells nothing */
-        difference |= (uint8_t)(expected[i] ^ given[i]);
-    return difference == 0;
+    return strlen(given) == CODE_BYTES && memeql_sec(expected, given, CODE_BYTES);
 }
 
 /* The second Aid of each side; of the same actor as the first. */
 static yoke_error *prove(struct channel *c, const struct identity *self, const struct nonces *nonces)
 {
-    char ours[SHA256_HEX_BYTES], theirs[SHA256_HEX_BYTES];
+    char ours[CODE_BYTES + 1], theirs[CODE_BYTES + 1];
     yoke_uid first = c->peer;
     int64_t pid = c->peer_pid;
     aid_extra extra;
