@@ -26,14 +26,18 @@ YOKE_MODULE(leaf, YOKE_CALL(nothing, none, none));
 /* ---- 100 are cancelled ---- */
 
 /* By asking alone: the bounds after which signals would follow are far beyond what is measured. */
+static yoke_actors_options unhurried(enum yoke_backend backend)
+{
+    return (yoke_actors_options){
+        .backend = backend, .acknowledge_bound = YOKE_S(60), .kill_bound = YOKE_S(60)};
+}
+
 static yoke_error *cancel_actors(enum yoke_backend backend, double *ns)
 {
     yoke_cluster *cluster;
-    const yoke_actors_options bounds = {
-        .backend = backend, .acknowledge_bound = YOKE_S(60), .kill_bound = YOKE_S(60)};
-    YOKE_TRY(yoke_cluster_open(
-        &cluster,
-        &(yoke_cluster_options){.count = CANCELLED, .actors = bounds, .actor = {.modules = "leaf"}}));
+    YOKE_TRY(yoke_cluster_open(&cluster, &(yoke_cluster_options){.count = CANCELLED,
+                                                                 .actors = unhurried(backend),
+                                                                 .actor = {.modules = "leaf"}}));
     double begun = measure_now_ns();
     YOKE_TRY(yoke_cluster_close(cluster, NULL));
     *ns = measure_now_ns() - begun;
@@ -108,7 +112,7 @@ static yoke_error *many_live(enum yoke_backend backend, const char *name)
     double begun = measure_now_ns(), closed, opened;
     YOKE_TRY(yoke_cluster_open(
         &cluster, &(yoke_cluster_options){.count = LIVE,
-                                          .actors = {.backend = backend},
+                                          .actors = unhurried(backend),
                                           .actor = {.modules = "leaf", .start_bound = YOKE_S(120)}}));
     opened = measure_now_ns() - begun;
     begun = measure_now_ns();

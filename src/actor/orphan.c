@@ -136,6 +136,8 @@ struct sweep {
     bool kill;
     bool again;          /* something is left, or was reaped: what that leaves behind is ours only now */
     struct buffer known; /* pid_t: of orphans seen alive: they may have changed their limits */
+    struct buffer ours;  /* pid_t, sorted: the actor's own children, as of this look */
+    bool listed;         /* all of them are in `ours`: there was memory */
 };
 
 static bool is_known(const struct sweep *s, pid_t pid)
@@ -147,11 +149,32 @@ static bool is_known(const struct sweep *s, pid_t pid)
     return false;
 }
 
-static bool is_ours(struct actor *a, pid_t pid)
+static int by_number(const void *a, const void *b)
 {
-    if (zygote_pid(a->zygote) == pid)
+    pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Each child that ends is followed by a sweep of all the others: a walk of the list for each of those would
+ * be as much again for each. */
+static void list_ours(struct sweep *s)
+{
+    buffer_consume(&s->ours, buffer_size(&s->ours));
+    s->listed = true;
+    list_for_each(node, &s->a->children)
+        s->listed &= buffer_append(&s->ours, &container_of(node, struct child, in_actor)->pid, sizeof(pid_t));
+    if (s->listed && buffer_size(&s->ours))
+        qsort(buffer_begin(&s->ours), buffer_size(&s->ours) / sizeof(pid_t), sizeof(pid_t), by_number);
+}
+
+static bool is_ours(const struct sweep *s, pid_t pid)
+{
+    size_t count = buffer_size(&s->ours) / sizeof pid;
+    if (zygote_pid(s->a->zygote) == pid)
         return true;
-    list_for_each(node, &a->children)
+    if (s->listed)
+        return count && bsearch(&pid, buffer_begin(&s->ours), count, sizeof pid, by_number);
+    list_for_each(node, &s->a->children)
         if (container_of(node, struct child, in_actor)->pid == pid)
             return true;
     return false;
@@ -169,7 +192,7 @@ static bool is_orphan(struct sweep *s, pid_t pid)
 {
     char mark[UUID_BYTES];
     rlim_t tag;
-    if (is_ours(s->a, pid))
+    if (is_ours(s, pid))
         return false;
     if (is_known(s, pid))
         return true;
@@ -213,6 +236,7 @@ void orphan_sweep(struct actor *a, int64_t grace)
     int64_t begin = yoke_now();
     for (;;) {
         s.again = false;
+        list_ours(&s);
         each_child(end_orphan, &s);
         if (!s.again)
             break;
@@ -222,6 +246,7 @@ void orphan_sweep(struct actor *a, int64_t grace)
         s.kill = yoke_now() >= begin + hurried(a, grace);
     }
     buffer_free(&s.known);
+    buffer_free(&s.ours);
 }
 
 /* ---- at the end ---- */
