@@ -7,6 +7,8 @@
  */
 #include "devx/gdb_script.h"
 
+#include "devx/commands.h"
+
 /* Texts are another process': what the terminal or gdb would act on is not printed. */
 static void put_text(FILE *f, const char *text)
 {
@@ -69,7 +71,9 @@ static void write_moves(FILE *f, const struct pause_request *r)
 {
     static const char *const moves[] = {"next", "step", "nexti", "stepi", "until", "advance", "finish"};
     fprintf(f,
+            "define yoke-back\nend\n" /* the library's commands have another one */
             "define yoke-leave\n"
+            "  yoke-back\n"
             "  if $yoke_answered == 0\n"
             "    yoke-answer %d\n"
             "    advance *%#llx\n"
@@ -125,4 +129,5 @@ void gdb_script_write(FILE *f, const struct debugger_target *t)
     write_moves(f, &t->request);
     write_look(f, &t->request);
     write_header(f, t);
+    fputs(GDB_LOAD_COMMANDS "\n", f);
 }

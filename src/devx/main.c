@@ -1,5 +1,6 @@
 /* The program's main(): the actor floor's, with what this floor adds to it. */
 #include "actor/main.h"
+#include "devx/commands.h"
 #include "devx/crash.h"
 #include "devx/dump.h"
 #include "devx/oom.h"
@@ -8,6 +9,9 @@
 #include "devx/signals.h"
 
 #include <yoke/devx.h>
+
+/* Or a linker would leave them out: nobody but gdb reads them. */
+__attribute__((used)) static const char *const gdb_commands = devx_gdb_commands;
 
 static void root_begins(void)
 {
