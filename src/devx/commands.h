@@ -9,7 +9,7 @@ extern const char devx_gdb_commands[];
 /* A line for gdb that loads them; says nothing where there are none (a gdb without Python, a stripped
  * program). */
 #define GDB_LOAD_COMMANDS                                                                                    \
-    "python exec(\"try: exec(gdb.parse_and_eval('devx_gdb_commands').string(), {'__name__': 'yoke'})\\n"     \
+    "python exec(\"try: exec(gdb.parse_and_eval('&devx_gdb_commands[0]').string(), {'__name__': 'yoke'})\\n" \
     "except gdb.error: pass\")"
 
 #endif

@@ -7,7 +7,7 @@
 
 import os
 import time
-from itertools import islice
+from itertools import dropwhile, islice
 
 import gdb
 from gdb.unwinder import Unwinder, register_unwinder
@@ -222,7 +222,6 @@ class HideThread:
 
 
 parked = Parked()
-register_unwinder(None, parked, replace=True)
 HideThread()
 
 
@@ -332,9 +331,14 @@ def is_ours(frame):
     return (frame.name() or "").startswith("yoke_") or any(part in file for part in ("src/task/", "src/actor/", "src/devx/", "src/ipc/"))
 
 
+def is_c_library(frame):
+    return "/libc.so" in (gdb.solib_name(frame.pc()) or "") or "/libc-" in (gdb.solib_name(frame.pc()) or "")
+
+
 def public_of(frames):
     """(the library's function that was called last, the frame that called it); ("", the innermost) if there is none."""
     found = None
+    frames = list(dropwhile(is_c_library, frames)) or frames
     for i, frame in enumerate(frames):
         if not is_ours(frame):
             break
@@ -582,5 +586,16 @@ class Back(gdb.Command):
         come_back()
 
 
-for command in Back, Yoke, Tasks, Task, Scopes, Actors, Channels, Contexts:
-    command()
+def begin():
+    for command in Back, Yoke, Tasks, Task, Scopes, Actors, Channels, Contexts:
+        command()
+    try:
+        level = gdb.selected_frame().level()
+    except gdb.error:
+        level = None
+    register_unwinder(None, parked, replace=True)  # gdb forgets which frame was selected
+    if level:
+        select_level(level)
+
+
+begin()
