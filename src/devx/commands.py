@@ -576,18 +576,8 @@ With whom, which side this is, the endpoint, the state, messages that nobody has
         print_table(["actor", "side", "endpoint", "kind", "state", "unread", "task", "", "id"], lines)
 
 
-class Back(gdb.Command):
-    """As yoke task, silently: for who makes the process go on from where it really stands."""
-
-    def __init__(self):
-        super().__init__("yoke-back", gdb.COMMAND_OBSCURE)
-
-    def invoke(self, argument, from_tty):
-        come_back()
-
-
 def begin():
-    for command in Back, Yoke, Tasks, Task, Scopes, Actors, Channels, Contexts:
+    for command in Yoke, Tasks, Task, Scopes, Actors, Channels, Contexts:
         command()
     try:
         level = gdb.selected_frame().level()

@@ -71,9 +71,7 @@ static void write_moves(FILE *f, const struct pause_request *r)
 {
     static const char *const moves[] = {"next", "step", "nexti", "stepi", "until", "advance", "finish"};
     fprintf(f,
-            "define yoke-back\nend\n" /* the library's commands have another one */
             "define yoke-leave\n"
-            "  yoke-back\n"
             "  if $yoke_answered == 0\n"
             "    yoke-answer %d\n"
             "    advance *%#llx\n"
