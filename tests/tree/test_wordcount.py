@@ -500,7 +500,7 @@ def at_the_prompt(path, *answers):
     stopped = []
     for answer in answers:
         child.expect(r"pause_at [^\n]*word=" if BY_CLANG else r'pause_at [^\n]*word=0x[0-9a-f]+ "the"')
-        child.expect(r"\(yoke (worker-\d)\)")
+        child.expect(r"\(yoke: (worker-\d)/[^)]*\)")
         stopped.append(child.match.group(1))
         child.sendline(answer)
     child.expect(pexpect.EOF)
