@@ -511,6 +511,13 @@ typedef struct yoke_stream_options {
     size_t buffer; /* unread messages that are kept: 0: 64; YOKE_NO_BUFFER: one for each task that waits */
     bool keep_on_type_error; /* a message that does not fit its record fails its receive alone, not the
                                 sender: the next receive gives the next one */
+    /*
+     * yoke_send waits while the far side has as many unread messages as it keeps (its `buffer`; 64 before it
+     * has opened its stream; one where it has no buffer), and nobody is failed. Two sides that both do, and
+     * do not receive meanwhile, wait for each other. Of a one-way stream it is the endpoint's sends that
+     * wait. Ignored towards an actor that is not of yoke: see allow_overruns for its side.
+     */
+    bool backpressure;
 } yoke_stream_options;
 
 /* One stream a context, after started. Each side opens and closes its own end; what came before is waiting in
@@ -537,7 +544,8 @@ YOKE_MUST_USE yoke_error *yoke_portal_stream_open_at(const char *file, int line,
                                                      yoke_stream **stream, const char *endpoint,
                                                      const void *args, const yoke_stream_options *options);
 /* Checkpoint. The message is sent whole or not at all. YOKE_END_OF_CHANNEL: the peer closed its stream. The
- * item stays the caller's. */
+ * item stays the caller's. With backpressure it waits for the far side to receive, till there is room there,
+ * the stream is closed here, or the far task has ended; another task may close it meanwhile. */
 YOKE_MUST_USE yoke_error *yoke_send(yoke_stream *stream, const void *item);
 /* Checkpoint. What the item then owns is the caller's. YOKE_END_OF_CHANNEL: the peer closed, and all was
  * received; each time. YOKE_MSG_TYPE: the message does not fit the record; its sender is told, and fails (see

@@ -220,6 +220,7 @@ yoke_error *context_send_start(struct yoke_context *ctx, struct text_view ns, st
                 .kwargs = {buffer_begin(kwargs), buffer_size(kwargs)},
                 .uid = uid_view(&peer->actor->uid),
                 .pld_spec = text_view("typing.Any"),
+                .yoke = ctx->start_extra,
             },
     };
     return wait ? channel_send(peer->channel, &m) : channel_post(peer->channel, &m);

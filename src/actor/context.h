@@ -48,6 +48,8 @@ struct yoke_stream {
     bool ended;                 /* the peer's Stop, or the end of the dialog, was met by a receive */
     struct yoke_fanout *fanout; /* once there are subscribers */
     bool failure_told;          /* of a one-way stream: a receive has returned how the far task failed */
+    bool counts, far_counts;    /* this side's sends, the far side's, wait for credits (credit.h) */
+    size_t credits, given;      /* how many messages each may still send */
 };
 
 struct yoke_context {
@@ -62,8 +64,9 @@ struct yoke_context {
     const char *file; /* where it was opened */
     int line;
 
-    struct buffer first;  /* Started's value */
-    struct buffer result; /* Return's value */
+    struct raw_view start_extra; /* what its Start says to a yoke peer alone; a constant */
+    struct buffer first;         /* Started's value */
+    struct buffer result;        /* Return's value */
     bool has_result;
     bool result_fits;    /* somebody has decoded it */
     bool result_refused; /* it did not fit, and the far side was told */

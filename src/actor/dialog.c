@@ -47,6 +47,10 @@
     {                                                                                                        \
         DIALOG_FAIL_BODY, DIALOG_##s                                                                         \
     }
+#define CREDIT(s)                                                                                            \
+    {                                                                                                        \
+        DIALOG_TAKE_CREDIT, DIALOG_##s                                                                       \
+    }
 #define CANCEL(s)                                                                                            \
     {                                                                                                        \
         DIALOG_CANCEL_TASK, DIALOG_##s                                                                       \
@@ -60,40 +64,41 @@
  *   OPEN x refused                            the far task lives: this side fails, and its close cancels that task
  *   SERVED* x StartAck, Started, Return       the opener has no such message; Python peers ignore them, so do we
  *   SERVED x Yield, Stop                      the opener streams only after Started: what comes before is dropped
+ *   OPEN x Credit                             of a one-way stream only its reader gives any
  *   DONE, ENDED x anything                    late: messages cross on the way
  */
 static const struct dialog_step tables[DIALOG_KINDS][DIALOG_STATES][DIALOG_EVENTS] = {
     [DIALOG_IS_CONTEXT] = {
-        /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             lost */
-        [DIALOG_STARTING]    = {ACK(ACKED),        BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    LOSS(DONE)},
-        [DIALOG_ACKED]       = {BREAK(ACKED),      FIRST(OPEN),       BREAK(ACKED),       DROP(ACKED),        RESULT(DONE),       RESULT(DONE),       ERROR(DONE),        BREAK(ACKED),       LOSS(DONE)},
-        [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       QUEUE(OPEN),        QUEUE(OPEN),        RESULT(DONE),       BREAK(OPEN),        ERROR(DONE),        REFUSED(OPEN),      LOSS(DONE)},
-        [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
-        [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       CANCEL(SERVED)},
-        [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), QUEUE(SERVED_OPEN), QUEUE(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
-        [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
+        /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             Credit              lost */
+        [DIALOG_STARTING]    = {ACK(ACKED),        BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    BREAK(STARTING),    LOSS(DONE)},
+        [DIALOG_ACKED]       = {BREAK(ACKED),      FIRST(OPEN),       BREAK(ACKED),       DROP(ACKED),        RESULT(DONE),       RESULT(DONE),       ERROR(DONE),        BREAK(ACKED),       BREAK(ACKED),       LOSS(DONE)},
+        [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       QUEUE(OPEN),        QUEUE(OPEN),        RESULT(DONE),       BREAK(OPEN),        ERROR(DONE),        REFUSED(OPEN),      CREDIT(OPEN),       LOSS(DONE)},
+        [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
+        [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       DROP(SERVED),       CANCEL(SERVED)},
+        [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), QUEUE(SERVED_OPEN), QUEUE(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  CREDIT(SERVED_OPEN), CANCEL(SERVED_OPEN)},
+        [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
     },
     /* No first value, no stream. A cancel request is a call whose result is its CancelAck. */
     [DIALOG_IS_CALL] = {
-        /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             lost */
-        [DIALOG_STARTING]    = {ACK(ACKED),        BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    LOSS(DONE)},
-        [DIALOG_ACKED]       = {BREAK(ACKED),      BREAK(ACKED),      BREAK(ACKED),       BREAK(ACKED),       RESULT(DONE),       RESULT(DONE),       ERROR(DONE),        BREAK(ACKED),       LOSS(DONE)},
-        [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        LOSS(DONE)},
-        [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
-        [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       CANCEL(SERVED)},
-        [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
-        [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
+        /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             Credit              lost */
+        [DIALOG_STARTING]    = {ACK(ACKED),        BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    BREAK(STARTING),    LOSS(DONE)},
+        [DIALOG_ACKED]       = {BREAK(ACKED),      BREAK(ACKED),      BREAK(ACKED),       BREAK(ACKED),       RESULT(DONE),       RESULT(DONE),       ERROR(DONE),        BREAK(ACKED),       BREAK(ACKED),       LOSS(DONE)},
+        [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        BREAK(OPEN),        LOSS(DONE)},
+        [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
+        [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       DROP(SERVED),       CANCEL(SERVED)},
+        [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  DROP(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
+        [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
     },
     /* No first value, no result: values, and a Stop. */
     [DIALOG_IS_ONE_WAY] = {
-        /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             lost */
-        [DIALOG_STARTING]    = {ACK(OPEN),         BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    LOSS(DONE)},
-        [DIALOG_ACKED]       = {BREAK(ACKED),      BREAK(ACKED),      BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       LOSS(DONE)},
-        [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       QUEUE(OPEN),        END(DONE),          BREAK(OPEN),        BREAK(OPEN),        ERROR(DONE),        BREAK(OPEN),        LOSS(DONE)},
-        [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
-        [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       CANCEL(SERVED)},
-        [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
-        [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
+        /*                      StartAck           Started            Yield               Stop                Return              CancelAck           Error               refused             Credit              lost */
+        [DIALOG_STARTING]    = {ACK(OPEN),         BREAK(STARTING),   BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    BREAK(STARTING),    ERROR(DONE),        BREAK(STARTING),    BREAK(STARTING),    LOSS(DONE)},
+        [DIALOG_ACKED]       = {BREAK(ACKED),      BREAK(ACKED),      BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       BREAK(ACKED),       LOSS(DONE)},
+        [DIALOG_OPEN]        = {BREAK(OPEN),       BREAK(OPEN),       QUEUE(OPEN),        END(DONE),          BREAK(OPEN),        BREAK(OPEN),        ERROR(DONE),        BREAK(OPEN),        BREAK(OPEN),        LOSS(DONE)},
+        [DIALOG_DONE]        = {DROP(DONE),        DROP(DONE),        DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE),         DROP(DONE)},
+        [DIALOG_SERVED]      = {DROP(SERVED),      DROP(SERVED),      DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       DROP(SERVED),       FAIL(SERVED),       FAIL(SERVED),       CREDIT(SERVED),     CANCEL(SERVED)},
+        [DIALOG_SERVED_OPEN] = {DROP(SERVED_OPEN), DROP(SERVED_OPEN), DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  DROP(SERVED_OPEN),  FAIL(SERVED_OPEN),  FAIL(SERVED_OPEN),  DROP(SERVED_OPEN),  CANCEL(SERVED_OPEN)},
+        [DIALOG_ENDED]       = {DROP(ENDED),       DROP(ENDED),       DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED),        DROP(ENDED)},
     },
 };
 
@@ -134,6 +139,9 @@ bool dialog_event_of(const struct msg *m, enum dialog_event *event)
         return true;
     case MSG_ERROR:
         *event = is_refusal(m) ? DIALOG_REFUSED : DIALOG_ERROR;
+        return true;
+    case MSG_CREDIT:
+        *event = DIALOG_CREDIT;
         return true;
     case MSG_AID:
     case MSG_SPAWN_SPEC:

@@ -40,6 +40,7 @@ enum dialog_event {
     DIALOG_CANCEL_ACK,
     DIALOG_ERROR,
     DIALOG_REFUSED, /* an Error that says: one of your messages was not taken. The far task goes on */
+    DIALOG_CREDIT,  /* of the stream's flow control (credit.h) */
     DIALOG_LOST,    /* the channel is gone */
     DIALOG_EVENTS
 };
@@ -55,6 +56,7 @@ enum dialog_action {
     DIALOG_TAKE_LOSS,   /* the channel's end is the dialog's */
     DIALOG_FAIL_TASK,   /* an error sent to a task of ours: it fails with it */
     DIALOG_FAIL_BODY,   /* the opener fails; the far task goes on till the close cancels it */
+    DIALOG_TAKE_CREDIT, /* so many messages more may be sent */
     DIALOG_CANCEL_TASK, /* who started our task is gone */
     DIALOG_BREAK        /* against the protocol: the channel ends */
 };

@@ -5,6 +5,7 @@
  */
 #include "actor/context.h"
 
+#include "actor/credit.h"
 #include "actor/relay.h"
 #include "base/memory.h"
 
@@ -68,23 +69,29 @@ void context_drop_inbox(struct yoke_context *ctx)
         inbox_item_free(ctx->peer, item);
     }
     ctx->inbox_count = 0;
+    credit_give(ctx);
     if (messages)
         yoke_log(messages > ctx->stream.room ? YOKE_WARNING : YOKE_RUNTIME,
                  "dropped %zu unread messages of actor `%s` for `%s`: its stream was closed", messages,
                  ctx->far.name, ctx->name);
 }
 
-/* Is there no place for one more? Without a buffer there is one for each task that waits for a message. */
+/* Is there no place for one more? Without a buffer there is one for each task that waits for a message. A
+ * sender that counts has kept to what it was given. */
 static bool is_full(const struct yoke_context *ctx)
 {
+    if (ctx->stream.far_counts)
+        return ctx->stream.given == 0;
     size_t room = ctx->stream.room ? ctx->stream.room : ctx->stream.receiving;
     return ctx->inbox_count >= room && !ctx->stream.allow_overruns;
 }
 
 yoke_error *context_overrun(const struct yoke_context *ctx)
 {
-    const char *why = ctx->stream.opened ? "its reader is too slow (allow_overruns keeps more)"
-                                         : "no stream was opened here";
+    const char *why =
+        ctx->stream.opened
+            ? "its reader is too slow (allow_overruns keeps more; a sender with backpressure waits)"
+            : "no stream was opened here";
     return yoke_raise(&YOKE_STREAM_OVERRUN, "more than %zu messages of actor `%s` wait in `%s`: %s",
                       ctx->stream.room, ctx->peer->channel->peer.name, ctx->name, why);
 }
@@ -118,6 +125,9 @@ static void queue(struct yoke_context *ctx, const struct msg *m)
             yoke_log(YOKE_RUNTIME,
                      "dropped a message of actor `%s` for `%s`: nobody reads the stream any more",
                      ctx->peer->channel->peer.name, ctx->name);
+        if (!is_stop)
+            credit_use(ctx);
+        credit_give(ctx);
         return;
     }
     /* After the first message that was lost none is taken, the Stop neither: the reader shall not see a gap,
@@ -135,6 +145,8 @@ static void queue(struct yoke_context *ctx, const struct msg *m)
     }
     list_append(&ctx->inbox, &item->link);
     ctx->inbox_count++;
+    if (!is_stop)
+        credit_use(ctx);
     give_time(ctx);
 }
 
@@ -242,6 +254,9 @@ static void act(struct yoke_context *ctx, enum dialog_action action, const struc
     case DIALOG_FAIL_TASK:
     case DIALOG_FAIL_BODY:
         fail(ctx, relay_unpack(m, peer));
+        break;
+    case DIALOG_TAKE_CREDIT:
+        credit_arrived(ctx, m);
         break;
     case DIALOG_CANCEL_TASK:
         context_cancel_served(ctx, &peer->channel->peer, (struct text_view){0});

@@ -3,6 +3,7 @@
  * the reader's body: what the far task sent is received first, whatever came of that task then.
  */
 #include "actor/ask.h"
+#include "actor/credit.h"
 #include "actor/fanout.h"
 #include "actor/stream.h"
 
@@ -39,6 +40,8 @@ yoke_error *yoke_portal_stream_open_at(const char *file, int line, yoke_portal *
     if (e)
         return e;
     stream_begin(ctx, options);
+    if (options && options->backpressure)
+        ctx->start_extra = credit_ask(ctx);
     e = begin(&ask, ctx);
     if (e)
         return ask_note(&ask, stream_close_one_way(ctx, e));

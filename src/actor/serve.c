@@ -2,6 +2,7 @@
 
 #include "actor/child.h"
 #include "actor/context.h"
+#include "actor/credit.h"
 #include "actor/module.h"
 #include "actor/relay.h"
 #include "actor/stream.h"
@@ -204,6 +205,8 @@ static yoke_error *prepare(struct peer *peer, const struct msg *m, const yoke_en
     ctx->endpoint = ep;
     ctx->kind = types[ep->type].kind;
     ctx->stream.opened = ctx->kind == DIALOG_IS_ONE_WAY;
+    if (ctx->kind == DIALOG_IS_ONE_WAY)
+        YOKE_TRY(credit_read_start(ctx, m->start.yoke));
     ctx->args = memory_calloc(1, ep->args->size);
     if (!ctx->args)
         return yoke_raise(&YOKE_NO_MEMORY, "the arguments of `%s`", ctx->name);

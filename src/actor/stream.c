@@ -6,6 +6,7 @@
  */
 #include "actor/stream.h"
 
+#include "actor/credit.h"
 #include "actor/fanout.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -57,7 +58,10 @@ yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stream, const yoke
     if (!task_here())
         return task_outside("yoke_stream_open");
     YOKE_TRY(context_may(ctx, DIALOG_CALLS_STREAM_OPEN));
+    if (options && options->backpressure)
+        YOKE_TRY(credit_count(ctx));
     stream_begin(ctx, options);
+    credit_give(ctx); /* the room may be another one now */
     *stream = &ctx->stream;
     return NULL;
 }
@@ -86,13 +90,29 @@ static yoke_error *send_refused(struct yoke_context *ctx)
     return NULL;
 }
 
+static yoke_error *wait_for_credit(struct yoke_context *ctx)
+{
+    while (!credit_take(ctx)) {
+        if (task_has_news(task_here()))
+            return task_news(task_here());
+        YOKE_TRY(context_wait(ctx));
+        YOKE_TRY(send_refused(ctx));
+    }
+    return NULL;
+}
+
 static yoke_error *send_item(struct yoke_context *ctx, const void *item)
 {
     YOKE_TRY(send_refused(ctx));
-    YOKE_TRY(channel_send(ctx->peer->channel,
-                          &(struct msg){.type = MSG_YIELD,
-                                        .cid = text_view(ctx->cid),
-                                        .pld_item = {sent_record(ctx), item, "item", ctx->unchecked}}));
+    if (ctx->stream.counts)
+        YOKE_TRY(wait_for_credit(ctx));
+    yoke_error *e = channel_send(ctx->peer->channel,
+                                 &(struct msg){.type = MSG_YIELD,
+                                               .cid = text_view(ctx->cid),
+                                               .pld_item = {sent_record(ctx), item, "item", ctx->unchecked}});
+    if (e && ctx->stream.counts)
+        credit_untake(ctx);
+    YOKE_TRY(e);
     return channel_takes(ctx->peer->channel); /* it may have found the peer gone just now */
 }
 
@@ -123,6 +143,7 @@ static yoke_error *take_first(struct yoke_context *ctx, struct inbox_item **item
     struct inbox_item *first = container_of(list_pop(&ctx->inbox), struct inbox_item, link);
     ctx->inbox_count--;
     if (!first->is_stop) {
+        credit_give(ctx);
         *item = first;
         return NULL;
     }

@@ -42,6 +42,7 @@ struct channel {
     uid_t peer_user;       /* this one, until the kernel says otherwise; (uid_t)-1: nobody can say */
     bool peer_is_stranger; /* neither the kernel nor a secret tells who it is */
     bool peer_is_yoke;
+    bool peer_has_credits;           /* it knows how a stream's sends wait (actor/credit.h) */
     bool peer_is_probe;              /* it only asks who is here */
     enum msg_flag peer_is_registrar; /* as it says of itself */
 

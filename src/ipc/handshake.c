@@ -19,7 +19,8 @@ enum { CODE_BYTES = BASE16_ENCODE_LENGTH(SHA256_DIGEST_SIZE) };
 YOKE_RECORD(aid_extra, (u32, version), (str, child_name), (str, child_uuid), (optional, str, nonce),
             (optional, str, proof));
 
-enum { WIRE_VERSION = 1 };
+/* 2: with credits. */
+enum { WIRE_VERSION = 2, CREDITS_VERSION = 2 };
 
 static yoke_error *send_aid(struct channel *c, const struct identity *self, aid_extra item)
 {
@@ -66,6 +67,7 @@ static yoke_error *receive_aid(struct channel *c, aid_extra *extra)
     c->peer = peer;
     c->peer_pid = m.aid.has_pid ? m.aid.pid : 0;
     c->peer_is_yoke = m.aid.yoke.data != NULL;
+    c->peer_has_credits = extra->version >= CREDITS_VERSION;
     c->peer_is_probe = m.aid.is_probe == MSG_FLAG_TRUE;
     c->peer_is_registrar = m.aid.is_registrar;
     return NULL;

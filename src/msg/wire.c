@@ -52,6 +52,7 @@ static const struct field start_ack[] = {
     CID, {"functype", FORM_FUNCTYPE, FIELD_REQUIRED, AT(start_ack.functype), NULL}};
 static const struct field payload[] = {CID, {"pld", FORM_VALUE, FIELD_REQUIRED, AT(pld), NULL}};
 static const struct field stop[] = {CID};
+static const struct field credit[] = {CID, {"count", FORM_COUNT, FIELD_REQUIRED, AT(credit.count), NULL}};
 static const struct field cancel_ack[] = {CID, {"pld", FORM_BOOL, FIELD_REQUIRED, AT(pld), NULL}};
 
 static const struct field error[] = {
@@ -85,6 +86,7 @@ const struct layout wire_layouts[MSG_TYPE_COUNT] = {
     [MSG_RETURN] = LAYOUT("Return", payload),
     [MSG_CANCEL_ACK] = LAYOUT("CancelAck", cancel_ack),
     [MSG_ERROR] = LAYOUT("Error", error),
+    [MSG_CREDIT] = LAYOUT("Credit", credit),
 };
 
 const char *const wire_functypes[3] = {

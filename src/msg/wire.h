@@ -38,6 +38,7 @@ enum msg_type {
     MSG_RETURN,
     MSG_CANCEL_ACK,
     MSG_ERROR,
+    MSG_CREDIT, /* ours: to peers alone that have said that they know it */
     MSG_TYPE_COUNT
 };
 
@@ -88,6 +89,9 @@ struct msg {
         struct {
             enum msg_functype functype;
         } start_ack;
+        struct {
+            uint64_t count; /* of messages; 0: its sender waits for credits from here on */
+        } credit;
         struct raw_view pld; /* Started, Yield, Return, CancelAck (a bool) */
         struct {
             struct uid_view src_uid;

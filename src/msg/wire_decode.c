@@ -104,6 +104,17 @@ static yoke_error *read_functype(struct decoder *d, enum msg_functype *functype)
                       name.size < 40 ? (int)name.size : 40, name.data, at);
 }
 
+static yoke_error *read_count(struct decoder *d, uint64_t *count)
+{
+    size_t at = cursor_offset(&d->cursor);
+    struct token t;
+    YOKE_TRY(wire_next(&d->cursor, &d->place, &t));
+    if (t.type != TOKEN_UINT)
+        return wire_expected(&d->place, "int >= 0", &t, at);
+    *count = t.uint;
+    return NULL;
+}
+
 static yoke_error *read_raw(struct decoder *d, enum form form, struct raw_view *raw)
 {
     const uint8_t *begin = d->cursor.at;
@@ -147,6 +158,8 @@ static yoke_error *read_field(struct decoder *d, const struct field *field)
         return read_flag(d, field->form == FORM_FLAG_OR_NIL, to);
     case FORM_FUNCTYPE:
         return read_functype(d, to);
+    case FORM_COUNT:
+        return read_count(d, to);
     default:
         return read_raw(d, field->form, to);
     }

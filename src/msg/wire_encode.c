@@ -103,6 +103,7 @@ static yoke_error *check_field(struct checker *c, const struct msg *m, const str
     case FORM_UID_OR_NIL:
         return check_uid(c, from, field->form == FORM_UID_OR_NIL);
     case FORM_PID:
+    case FORM_COUNT:
         return NULL;
     case FORM_FLAG:
     case FORM_FLAG_OR_NIL:
@@ -258,6 +259,9 @@ static void write_field(struct pack *p, const struct msg *m, const struct field 
         break;
     case FORM_FUNCTYPE:
         write_key(p, wire_functypes[*(const enum msg_functype *)from]);
+        break;
+    case FORM_COUNT:
+        msgpack_pack_uint64(&p->packer, *(const uint64_t *)from);
         break;
     default:
         write_raw(p, from);

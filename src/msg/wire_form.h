@@ -17,6 +17,7 @@ enum form {
     FORM_FLAG,        /* enum msg_flag of a bool */
     FORM_FLAG_OR_NIL, /* ... that may be nil */
     FORM_FUNCTYPE,
+    FORM_COUNT, /* an int >= 0 */
     /* From here on the field is a struct raw_view. */
     FORM_VALUE, /* anything */
     FORM_BOOL,

@@ -69,6 +69,7 @@ static bool actions_fit_the_side(unsigned state, unsigned event, enum dialog_kin
     case DIALOG_CANCEL_TASK:
         return is_served(state);
     case DIALOG_DROP:
+    case DIALOG_TAKE_CREDIT:
     case DIALOG_QUEUE:
     case DIALOG_BREAK:
         break;
@@ -140,6 +141,15 @@ static bool only_streams_are_queued(unsigned state, unsigned event, enum dialog_
     return (s.action == DIALOG_QUEUE) == (context || one_way);
 }
 
+/* Who may send is told so: both sides of an open context, and the endpoint of a one-way stream. */
+static bool credits_go_to_senders(unsigned state, unsigned event, enum dialog_kind kind, struct dialog_step s)
+{
+    bool context = kind == DIALOG_IS_CONTEXT && (state == DIALOG_OPEN || state == DIALOG_SERVED_OPEN);
+    bool one_way = kind == DIALOG_IS_ONE_WAY && state == DIALOG_SERVED;
+    bool sends = event == DIALOG_CREDIT && (context || one_way);
+    return (s.action == DIALOG_TAKE_CREDIT) == sends && (!sends || (unsigned)s.next == state);
+}
+
 /* A state is entered only by the message that it is named for; served ones change by what we send alone. */
 static bool states_are_entered_in_order(unsigned state, unsigned event, enum dialog_kind kind,
                                         struct dialog_step s)
@@ -168,6 +178,7 @@ static void test_every_pair(void **state)
     walk(refusals_end_nothing);
     walk(a_break_leaves_the_end_to_the_loss);
     walk(only_streams_are_queued);
+    walk(credits_go_to_senders);
     walk(states_are_entered_in_order);
 }
 

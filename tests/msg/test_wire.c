@@ -30,7 +30,7 @@ static void test_recorded_frames_round_trip(void **state)
     }
     frames_close(&frames);
     for (unsigned type = 0; type < MSG_TYPE_COUNT; type++)
-        assert_true(seen[type] > 0);
+        assert_int_equal(seen[type] > 0, type != MSG_CREDIT); /* which is ours */
 }
 
 /* Each shorter beginning is an error, and nothing behind it is read: the bytes end where their memory ends.

@@ -26,6 +26,7 @@ static yoke_error *inject_one(struct peer *peer, const char *cid, enum dialog_ev
         [DIALOG_START_ACK] = MSG_START_ACK, [DIALOG_STARTED] = MSG_STARTED,
         [DIALOG_YIELD] = MSG_YIELD,         [DIALOG_STOP] = MSG_STOP,
         [DIALOG_RETURN] = MSG_RETURN,       [DIALOG_CANCEL_ACK] = MSG_CANCEL_ACK,
+        [DIALOG_CREDIT] = MSG_CREDIT,
     };
     static const uint8_t yes[] = {0xc3}; /* msgpack's true: what a CancelAck has to carry */
     if (event == DIALOG_ERROR || event == DIALOG_REFUSED) {
@@ -37,6 +38,8 @@ static yoke_error *inject_one(struct peer *peer, const char *cid, enum dialog_ev
     struct msg m = {.type = types[event], .cid = text_view(cid)};
     if (m.type == MSG_START_ACK)
         m.start_ack.functype = MSG_FUNC_CONTEXT;
+    else if (m.type == MSG_CREDIT)
+        m.credit.count = 1;
     else if (m.type != MSG_STOP)
         m.pld = (struct raw_view){yes, sizeof yes};
     return channel_send(peer->channel, &m);
