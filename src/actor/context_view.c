@@ -42,7 +42,9 @@ static const char *stream_in_words(const struct yoke_context *ctx)
         return ctx->inbox_count ? "not opened here; messages wait" : "not opened here";
     if (s->closed)
         return s->ended ? "closed on both sides" : "closed on this side";
-    return s->ended ? "closed on the far side" : "open";
+    if (s->ended)
+        return "closed on the far side";
+    return s->counts && !s->credits ? "open; a send waits for the far side to receive" : "open";
 }
 
 static void print_cancel(FILE *out, const struct yoke_context *ctx)

@@ -92,8 +92,7 @@ static size_t room_of(const struct yoke_context *ctx)
 
 void credit_give(struct yoke_context *ctx)
 {
-    bool is_over = ctx->state == DIALOG_DONE || ctx->state == DIALOG_ENDED || ctx->peer->lost;
-    if (!ctx->stream.far_counts || is_over)
+    if (!ctx->stream.far_counts || !ctx->peer || ctx->peer->lost || yoke_context_has_ended(ctx))
         return;
     size_t room = room_of(ctx), taken = ctx->inbox_count + ctx->stream.given;
     if (taken >= room || room - taken < (room + 1) / 2)

@@ -45,6 +45,7 @@ static yoke_error *both(struct ends *x)
     CHECK(yoke_uid_equal(&x->a->peer, &child) && yoke_uid_equal(&x->b->peer, &parent.uid));
     CHECK(x->a->peer_pid == getpid() && x->b->peer_pid == getpid());
     CHECK(x->a->peer_is_yoke && x->b->peer_is_yoke);
+    CHECK(x->a->peer_has_credits && x->b->peer_has_credits);
     CHECK(x->a->frames_in == 1 && x->a->frames_out == 1 && x->b->frames_in == 1 && x->b->frames_out == 1);
     YOKE_TRY(send_number(x->a, 3, 3)); /* and the channel goes on */
     return expect_number(x->b, 3, 3);
@@ -170,6 +171,7 @@ static yoke_error *no_name_given(struct ends *x)
                  34));
     CHECK(was(handshake_child(x->a, &self, YOKE_S(5)), &YOKE_PROTOCOL, "the parent gave no name"));
     CHECK(x->a->peer_is_yoke && x->a->frames_out == 0);
+    CHECK(!x->a->peer_has_credits); /* of version 1 */
     return NULL;
 }
 
@@ -319,6 +321,7 @@ static yoke_error *python_child(struct ends *x)
     CHECK(write_raw(x, frame, frame_size));
     YOKE_TRY(handshake_parent(x->a, &parent, &named, YOKE_S(5)));
     CHECK(yoke_uid_equal(&x->a->peer, &named) && !x->a->peer_is_yoke && x->a->peer_pid > 0);
+    CHECK(!x->a->peer_has_credits);
     return NULL;
 }
 

@@ -427,6 +427,35 @@ static void test_announced_sizes_are_not_believed(void **state)
     EXPECT_BYTES("\x82\xa8msg_type\xa6Return\xa3pld\xc9\xff\xff\xff\xff\x01", "Return.pld: not enough bytes");
 }
 
+/* Ours alone, and so of no recorded frame. */
+static void test_a_credit(void **state)
+{
+    struct buffer out = BUFFER_EMPTY;
+    struct msg m = {.type = MSG_CREDIT, .cid = text_view("c"), .credit = {32}}, back;
+    const char bytes[] = "\x83\xa8msg_type\xa6"
+                         "Credit\xa3"
+                         "cid\xa1"
+                         "c\xa5"
+                         "count\x20";
+    assert_success(msg_encode(&out, &m, limits));
+    assert_int_equal(buffer_size(&out), 4 + sizeof bytes - 1);
+    assert_memory_equal(buffer_begin(&out) + 4, bytes, sizeof bytes - 1);
+    assert_success(msg_decode(buffer_begin(&out) + 4, buffer_size(&out) - 4, limits, &back));
+    assert_true(back.type == MSG_CREDIT && back.credit.count == 32 && text_view_is(back.cid, "c"));
+    buffer_free(&out);
+    EXPECT_BYTES("\x83\xa8msg_type\xa6"
+                 "Credit\xa3"
+                 "cid\xa1"
+                 "c\xa5"
+                 "count\xff",
+                 "Credit.count: expected an int >= 0, got int");
+    EXPECT_BYTES("\x82\xa8msg_type\xa6"
+                 "Credit\xa3"
+                 "cid\xa1"
+                 "c",
+                 "Credit.count: missing");
+}
+
 /* ---- what is not sent ---- */
 
 static void expect_refused(const struct msg *m, const char *text)
@@ -707,7 +736,7 @@ HARNESS_MAIN(TEST(test_the_short_way_of_a_yield), TEST(test_the_short_way_to_a_y
              TEST(test_aid_fields), TEST(test_start_fields), TEST(test_other_fields),
              TEST(test_nesting_limit), TEST(test_nesting_of_arguments),
              TEST(test_elements_limit_is_the_same_both_ways), TEST(test_frame_limit_is_the_same_both_ways),
-             TEST(test_announced_sizes_are_not_believed), TEST(test_refused_messages),
+             TEST(test_announced_sizes_are_not_believed), TEST(test_a_credit), TEST(test_refused_messages),
              TEST(test_defaults_and_the_extra_key), TEST(test_default_pld_spec),
              TEST(test_elements_are_counted_alike), TEST(test_no_memory_leaves_the_buffer),
              TEST(test_an_item_as_payload))

@@ -300,8 +300,23 @@ static void test_ovr_10_one_way_streams(void **state)
 
 /* ---- how a send that waits ends ---- */
 
+/* Who looks for what hangs is told. */
+static yoke_error *print_says_so(const yoke_context *ctx)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    CHECK(f);
+    yoke_context_print(f, ctx, false);
+    fclose(f);
+    bool says = strstr(text, "a send waits for the far side to receive");
+    free(text);
+    CHECK(says);
+    return NULL;
+}
 static yoke_error *cancel_the_send(struct wait_case *c)
 {
+    YOKE_TRY(print_says_so(c->sender.s->ctx));
     yoke_scope_cancel(&c->sender.scope, "enough");
     YOKE_TRY(till_it_has_met(&c->sender));
     CHECK(c->sender.done == CREDIT_FIRST && !c->sender.met);
@@ -625,6 +640,29 @@ static void test_ovr_10_only_between_two_that_agreed(void **state)
     assert_success(tree_run(duet_app, &(struct duet){.far = hear_nothing_new, .near = send_few}));
 }
 
+/* A send that was cancelled before its message went has cost nothing. */
+static yoke_error *send_cancelled(struct scene *s)
+{
+    yoke_scope scope;
+    YOKE_TRY(yoke_scope_open(&scope));
+    yoke_scope_cancel(&scope, "before it begins");
+    yoke_error *e = yoke_send(s->stream, &(uint32_t){0});
+    CHECK(yoke_error_is_cancelled(e));
+    return yoke_scope_close(&scope, e);
+}
+static yoke_error *send_cancelled_and_few(struct scene *s)
+{
+    for (int i = 0; i < FEW; i++)
+        YOKE_TRY(send_cancelled(s));
+    return send_few(s);
+}
+static void test_ovr_10_a_cancelled_send_costs_nothing(void **state)
+{
+    assert_success(
+        tree_run(duet_app,
+                 &(struct duet){.far = hear_what_was_agreed, .near = send_cancelled_and_few, .knows = true}));
+}
+
 /* It sends more than it was given: that is an overrun, whoever it is. */
 static yoke_error *say_too_many(struct duet *d)
 {
@@ -692,5 +730,5 @@ TREE_MAIN(TEST(test_ovr_10_a_send_waits_for_a_slow_reader), TEST(test_ovr_10_the
           TEST(test_ovr_10_how_a_waiting_send_ends), TEST(test_ovr_10_a_context_ends_under_a_waiting_send),
           TEST(test_ovr_10_the_reader_dies), TEST(test_ovr_10_with_other_buffers),
           TEST(test_ovr_10_several_tasks_send), TEST(test_ovr_10_subscribers),
-          TEST(test_ovr_10_only_between_two_that_agreed), TEST(test_ovr_10_what_a_reader_gives),
-          TEST(test_ovr_10_a_credit_that_was_not_agreed))
+          TEST(test_ovr_10_a_cancelled_send_costs_nothing), TEST(test_ovr_10_only_between_two_that_agreed),
+          TEST(test_ovr_10_what_a_reader_gives), TEST(test_ovr_10_a_credit_that_was_not_agreed))
