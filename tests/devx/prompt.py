@@ -19,15 +19,16 @@ def prompt(name):
 
 
 class Scene:
-    """A program in a terminal, in a folder of its own for the signs that it waits for."""
+    """A program in a terminal, in a folder of its own for the signs that it waits for. `wrap`: a shell's command that
+    starts it, as "$0" "$1"."""
 
-    def __init__(self, program, name, environment=None, shell=False):
+    def __init__(self, program, name, environment=None, wrap=None):
         self.signs = tempfile.TemporaryDirectory()
         env = dict(os.environ, TERM="dumb", NO_COLOR="1", HOME="/nonexistent", INPUTRC="/dev/null", SIGNS=self.signs.name,
                    YOKE_DEBUG="1")
         env.pop("DEBUGINFOD_URLS", None)
         env.update(environment or {})
-        command, args = (program, [name]) if not shell else ("/bin/sh", ["-c", '"$0" "$1"; echo "status $?"', program, name])
+        command, args = (program, [name]) if not wrap else ("/bin/sh", ["-c", wrap, program, name])
         self.p = pexpect.spawn(command, args, env=env, timeout=LIMIT, encoding="utf-8", dimensions=(50, 200))
         self.modes = None
         self.said = ""
