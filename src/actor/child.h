@@ -72,6 +72,7 @@ struct child {
     unsigned pending;    /* events that the supervisor has not yet taken, or puts off: 1 << event */
     yoke_scope *wait;    /* that it sleeps in; cancelled to wake it */
     bool starting;       /* its end is the starter's business */
+    bool is_through;     /* its main task has ended: it is asked to end whoever is being debugged */
     bool asked;          /* somebody of this actor asked it to end: that it ends is no failure */
     unsigned sent;       /* signals of ours: 1 << number */
     bool term_came_late; /* it had closed its channel before our SIGTERM */

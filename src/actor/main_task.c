@@ -58,6 +58,7 @@ static void ended(struct yoke_context *dialog, void *arg)
     } else {
         yoke_error_free(e);
     }
+    c->is_through = true;
     child_post(c, CHILD_CANCEL);
 }
 

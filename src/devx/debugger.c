@@ -75,7 +75,7 @@ static void become_gdb(const struct debugger *d, int gate, pid_t parent, char *c
 static void become_gdb(const struct debugger *d, int gate, pid_t parent, char *const argv[])
 {
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* on which gdb detaches, and puts the terminal back */
     char open_gate;
     if (getppid() != parent || read(gate, &open_gate, 1) != 1)
         _exit(STATUS_NO_EXEC);

@@ -74,7 +74,7 @@ static void write_moves(FILE *f, const struct pause_request *r)
             "define yoke-leave\n"
             "  if $yoke_answered == 0\n"
             "    yoke-answer %d\n"
-            "    advance *%#llx\n"
+            "    pipe advance *%#llx | cat >/dev/null\n"
             "  end\n"
             "end\n",
             PAUSE_CONTINUE, (unsigned long long)r->caller);

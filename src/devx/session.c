@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -151,15 +152,28 @@ static void wait_shielded(yoke_event *event)
     yoke_error_free(e);
 }
 
-/* The debugger is gone: in the root, whose child it is, it stays a zombie, since nobody reaps while all
- * stands still. */
+/* As proc(5), stat, has it. */
+static bool is_zombie(pid_t pid)
+{
+    char path[64], text[256] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    const char *at = n > 0 ? strrchr(text, ')') : NULL;
+    return at && strncmp(at, ") Z", 3) == 0;
+}
+
+/* The debugger is gone. In the root, whose child it is, it stays a zombie, since nobody reaps while all
+ * stands still; and when the root was killed, till somebody else does. */
 static bool is_debugger_gone(void *arg)
 {
     const struct session *s = arg;
     siginfo_t info = {0};
     if (waitid(P_PID, (id_t)s->debugger, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
         return info.si_pid != 0;
-    return kill(s->debugger, 0) < 0 && errno == ESRCH;
+    return (kill(s->debugger, 0) < 0 && errno == ESRCH) || is_zombie(s->debugger);
 }
 
 static enum pause_answer stop_task(struct session *s, yoke_error **no_debugger)
