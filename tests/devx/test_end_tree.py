@@ -151,12 +151,13 @@ def test_teardown_10_middle_actor_killed():
 
 def test_teardown_11_root_killed():
     # The shell leads the session: its terminal is not hung up.
-    s = Scene(PROGRAM, "cancelled", wrap='"$0" "$1"; echo "shell: $?"; stty -a | grep -qw -- -icanon; echo "raw: $?"')
+    s = Scene(PROGRAM, "cancelled", wrap='"$0" "$1"; echo "shell: $?"; while [ ! -e "$SIGNS/gone" ]; do sleep 0.05; done; stty -a | grep -qw -- -icanon; echo "raw: $?"')
     s.at(LEFT)
     gdb, left = pid_of(s, "gdb"), pid_of(s, "yoke-left")
     os.kill(pid_of(s, "devx-end_tree"), signal.SIGKILL)
     wait_till_gone(gdb)
     wait_till_gone(left)
+    s.sign("gone")
     said = s.end()
     assert "shell: 137" in said and "raw: 1" in said, said
     assert "left: cancelled" in said and "SIGKILL" not in said, said
@@ -247,7 +248,8 @@ def test_teardown_16_second_sigterm_waits_no_more():
 def test_teardown_17_sighup():
     s = Scene(PROGRAM, "queue")
     s.expect(r"\(yoke: [abc]/ends:stop\) $")
-    wait_till(lambda: len(living(s.signs.name)) == 5, "three children and a debugger")
+    present = {"yoke-a", "yoke-b", "yoke-c", "gdb"}
+    wait_till(lambda: present <= {comm for _, comm in living(s.signs.name)}, "three children and a debugger")
     s.sign("go")
     s.expect("root: cancels")
     os.kill(s.p.pid, signal.SIGHUP)
