@@ -99,7 +99,10 @@ static yoke_error *end_quietly(yoke_context *ctx, yoke_error *e)
 {
     if (e)
         return yoke_context_close(ctx, e);
-    yoke_error_free(yoke_context_close(ctx, NULL));
+    e = yoke_context_close(ctx, NULL);
+    if (yoke_error_find(e, &YOKE_INTERRUPTED))
+        return e;
+    yoke_error_free(e);
     return NULL;
 }
 

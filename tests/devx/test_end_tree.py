@@ -151,7 +151,9 @@ def test_teardown_10_middle_actor_killed():
 
 def test_teardown_11_root_killed():
     # The shell leads the session: its terminal is not hung up.
-    s = Scene(PROGRAM, "cancelled", wrap='"$0" "$1"; echo "shell: $?"; while [ ! -e "$SIGNS/gone" ]; do sleep 0.05; done; stty -a | grep -qw -- -icanon; echo "raw: $?"')
+    wait = 'while [ ! -e "$SIGNS/gone" ]; do sleep 0.05; done'
+    raw = 'stty -a | grep -qw -- -icanon; echo "raw: $?"'
+    s = Scene(PROGRAM, "cancelled", wrap='"$0" "$1"; echo "shell: $?"; %s; %s' % (wait, raw))
     s.at(LEFT)
     gdb, left = pid_of(s, "gdb"), pid_of(s, "yoke-left")
     os.kill(pid_of(s, "devx-end_tree"), signal.SIGKILL)
