@@ -154,13 +154,19 @@ static void end_serving(struct actor *a)
     serve_acknowledge_end(a);
 }
 
+/* An interrupt that comes now is no wait's here: the run tells it at its end. */
 void root_end(struct actor *a)
 {
+    yoke_scope shield;
+    yoke_error *e = task_shield_open(&shield, (yoke_scope_options){0});
     end_serving(a);
     server_close(a, SERVER_LEAVE_BOUND);
     /* The zygote's end is waited for while there is a scheduler to wait with. */
     zygote_close(a->zygote);
     a->zygote = NULL;
+    if (!e)
+        e = task_shield_close(&shield, NULL);
+    yoke_error_free(e);
 }
 
 /* Other tasks of the run may have opened nurseries in it, too. */
