@@ -264,13 +264,12 @@ static bool another_is_asked(const struct child *c)
  */
 static unsigned put_off(const struct child *c)
 {
-    if (is_held(c))
-        return 1u << CHILD_HARD | (c->state == CHILD_READY ? 1u << CHILD_CANCEL : 0);
-    if (c->state != CHILD_READY || c->is_through)
-        return 0;
+    unsigned events = is_held(c) ? 1u << CHILD_HARD : 0;
+    if (c->state != CHILD_READY || (c->is_through && !is_held(c)))
+        return events;
     if (hold_any(c->actor) || (debugs(c) && !c->actor->hurry && another_is_asked(c)))
-        return 1u << CHILD_CANCEL;
-    return 0;
+        events |= 1u << CHILD_CANCEL;
+    return events;
 }
 
 static unsigned next_events(const struct child *c)
