@@ -297,7 +297,7 @@ def test_teardown_19_the_terminal_is_as_it_was():
     ways = {
         "continue": ends_by_typing("continue"),
         "quit": ends_by_typing("quit"),
-        "kill": lambda s: (s.ask("kill", LEFT), s.type("quit")),
+        "kill": ends_by_typing("kill"),
         "gdb killed": ends_by_killing("gdb"),
         "child killed": ends_by_killing("yoke-left"),
         "root cancelled": lambda s: os.kill(pid_of(s, "devx-end_tree"), signal.SIGHUP),
