@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """gdb's commands for tasks and actors: at the prompt of a pause, in a process that gdb attaches to, and on a core.
 
-Usage: test_commands.py PROGRAM SOURCE [TEST...]    (tests/devx/commands_tree.c, built, and itself)
+Usage: test_commands.py PROGRAM YOKE SOURCE [TEST...]    (tests/devx/commands_tree.c and the command, built; the former's source)
 """
 
 import os
@@ -16,7 +16,7 @@ import time
 
 import pexpect
 
-PROGRAM, SOURCE = map(os.path.abspath, sys.argv[1:3])
+PROGRAM, YOKE, SOURCE = map(os.path.abspath, sys.argv[1:4])
 PROMPT = r"\(yoke[^)\n]*\) "
 LIMIT = 120
 LOAD = ("python exec(\"try: exec(gdb.parse_and_eval('&devx_gdb_commands[0]').string(), {'__name__': 'yoke'})\\n"
@@ -244,6 +244,21 @@ def test_repl_15_on_a_core_file():
         check_tables(gdb.ask, r"\d+")
 
 
+def yoke_debug(*arguments):
+    """What gdb says when a person types these words, and leaves."""
+    done = subprocess.run([YOKE, "debug", *arguments], capture_output=True, text=True, env=environment(), timeout=LIMIT,
+                          input="yoke task walker\ninfo locals\nquit\n")
+    return done.stdout
+
+
+def test_repl_15_yoke_debug():
+    with Waiting() as gdb:
+        has(yoke_debug(gdb.target[1]), r"task `walker` waits$", r"doubled = 42$")
+    with tempfile.TemporaryDirectory() as folder:
+        has(yoke_debug(*core_of(folder).target), r"task `walker` waits$", r"doubled = 42$")
+    assert subprocess.run([YOKE, "debug", PROGRAM], capture_output=True).returncode == 2
+
+
 def test_repl_15_on_the_core_of_a_crash():
     """As the kernel writes it, where it writes one into the working directory."""
     with open("/proc/sys/kernel/core_pattern") as f:
@@ -279,7 +294,7 @@ def test_repl_16_help_and_completion():
 
 def main():
     tests = [(name, f) for name, f in globals().items() if name.startswith("test_")]
-    tests = [t for t in tests if not sys.argv[3:] or any(word in t[0] for word in sys.argv[3:])]
+    tests = [t for t in tests if not sys.argv[4:] or any(word in t[0] for word in sys.argv[4:])]
     print("1..%d" % len(tests))
     if not shutil.which("gdb"):
         print("Bail out! there is no gdb")

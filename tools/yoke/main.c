@@ -1,4 +1,5 @@
 /* The command `yoke`. */
+#include "debug.h"
 #include "dump.h"
 #include "processes.h"
 
@@ -17,6 +18,8 @@ static const char usage[] =
     "  ps         show the trees that run on this machine\n"
     "  dump PID   show what the tasks of an actor, and of those below it, are doing\n"
     "    --json     as one line of JSON\n"
+    "  debug PID, debug PROGRAM CORE\n"
+    "             gdb on an actor or on a core file, with its commands for tasks: see `help yoke` there\n"
     "\n"
     "  --help     this text\n"
     "  --version  the version\n"
@@ -137,12 +140,24 @@ static int dump_command(int count, char **words)
     return dump(words[0], json);
 }
 
+static int debug_command(int count, char **words)
+{
+    bool is_process = count && words[0][strspn(words[0], "0123456789")] == '\0';
+    if (!count || (count == 1 && !is_process))
+        return misuse("debug wants the id of a process, or a program and its core file", "");
+    if (count > 2)
+        return misuse("debug takes no", words[2]);
+    return debug(count, words);
+}
+
 static int command(int count, char **words)
 {
     if (!count)
         return misuse("a command is missing", "");
     if (strcmp(words[0], "dump") == 0)
         return dump_command(count - 1, words + 1);
+    if (strcmp(words[0], "debug") == 0)
+        return debug_command(count - 1, words + 1);
     if (strcmp(words[0], "ps") != 0)
         return misuse("there is no command", words[0]);
     if (count > 1)
