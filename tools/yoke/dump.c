@@ -149,6 +149,8 @@ static int look_from_outside(pid_t pid, bool json)
     int error = aside_wait(look, &o);
     if (!error && o.fine)
         fwrite(buffer_begin(&o.out), 1, buffer_size(&o.out), stdout);
+    if (json)
+        putchar('\n');
     buffer_free(&o.lines);
     buffer_free(&o.out);
     return error || !o.fine
@@ -166,6 +168,8 @@ static int ask(pid_t pid, int listener, int value)
     if (fd < 0)
         return look_from_outside(pid, value & DUMP_JSON);
     int status = copy_out(fd);
+    if (value & DUMP_JSON)
+        putchar('\n');
     close(fd);
     return status;
 }
