@@ -334,7 +334,7 @@ static void keep_ack(struct yoke_context *ctx, struct text_view cid)
         ack->cid = memory_alloc(cid.size + 1);
     if (!ack || !ack->cid) {
         memory_free(ack);
-        peer_break(ctx->peer, "no memory to answer a cancel request");
+        peer_break_without_memory(ctx->peer, "a cancel request", cid.size);
         return;
     }
     memcpy(ack->cid, cid.data, cid.size);

@@ -140,7 +140,7 @@ static void queue(struct yoke_context *ctx, const struct msg *m)
     }
     struct inbox_item *item = make_item(ctx->peer, m);
     if (!item) {
-        peer_break(ctx->peer, "no memory for a message of %zu bytes", is_stop ? 0 : m->pld.size);
+        peer_break_without_memory(ctx->peer, "a message", is_stop ? 0 : m->pld.size);
         return;
     }
     list_append(&ctx->inbox, &item->link);
@@ -200,10 +200,20 @@ static void fail(struct yoke_context *ctx, yoke_error *e)
     interrupt_body(ctx, owner_was_told);
 }
 
-static void keep_payload(struct yoke_context *ctx, struct buffer *to, const struct msg *m)
+/* The far task goes on, so without its first value the two sides would not know the same. */
+static void keep_first(struct yoke_context *ctx, const struct msg *m)
 {
-    if (!buffer_append(to, m->pld.data, m->pld.size))
-        peer_break(ctx->peer, "no memory for a value of %zu bytes", m->pld.size);
+    if (!buffer_append(&ctx->first, m->pld.data, m->pld.size))
+        peer_break_without_memory(ctx->peer, "a value", m->pld.size);
+}
+
+/* The far task is over: what can't be kept of it is the failure of this dialog alone. */
+static void keep_result(struct yoke_context *ctx, const struct msg *m)
+{
+    if (buffer_append(&ctx->result, m->pld.data, m->pld.size))
+        ctx->has_result = true;
+    else
+        fail(ctx, yoke_raise(&YOKE_NO_MEMORY, "what `%s` has returned: %zu bytes", ctx->name, m->pld.size));
 }
 
 static void ended(struct yoke_context *ctx)
@@ -228,7 +238,7 @@ static void act(struct yoke_context *ctx, enum dialog_action action, const struc
             context_wake(ctx);
         break;
     case DIALOG_TAKE_FIRST:
-        keep_payload(ctx, &ctx->first, m);
+        keep_first(ctx, m);
         context_wake(ctx);
         break;
     case DIALOG_QUEUE:
@@ -236,8 +246,7 @@ static void act(struct yoke_context *ctx, enum dialog_action action, const struc
         context_wake(ctx);
         break;
     case DIALOG_TAKE_RESULT:
-        keep_payload(ctx, &ctx->result, m);
-        ctx->has_result = true;
+        keep_result(ctx, m);
         ended(ctx);
         break;
     case DIALOG_TAKE_END:

@@ -92,6 +92,14 @@ void peer_break(struct peer *peer, const char *fmt, ...)
     channel_break(peer->channel, yoke_raise(&YOKE_PROTOCOL, "%s", text));
 }
 
+void peer_break_without_memory(struct peer *peer, const char *what, size_t bytes)
+{
+    yoke_log(YOKE_WARNING,
+             "the channel to actor `%s` (pid %lld) is closed: no memory for %s of its, of %zu bytes",
+             peer->channel->peer.name, (long long)peer->channel->peer_pid, what, bytes);
+    channel_break(peer->channel, yoke_raise(&YOKE_NO_MEMORY, "no memory for %s of %zu bytes", what, bytes));
+}
+
 static void posted(struct peer *peer, const struct msg *m, yoke_error *e)
 {
     if (e)

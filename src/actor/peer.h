@@ -61,6 +61,8 @@ void peer_release(struct peer *peer);
 void peer_cancel_served(struct peer *peer, const yoke_uid *canceller);
 /* Ends the channel for a message that breaks the protocol. */
 void peer_break(struct peer *peer, const char *fmt, ...) YOKE_PRINTF(2, 3);
+/* The same for what can't be kept of what it sent, which no dialog could do without. */
+void peer_break_without_memory(struct peer *peer, const char *what, size_t bytes);
 /* A dialog of the peer's is over here. */
 void peer_remember_end(struct peer *peer, const char *cid);
 /* A message of the runtime's own; what can't be sent is logged. */

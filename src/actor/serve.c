@@ -342,7 +342,7 @@ static void serve_cancel_actor(struct peer *peer, const struct msg *m)
     if (!ack || !cid) {
         memory_free(ack);
         memory_free(cid);
-        peer_break(peer, "no memory to answer a cancel request");
+        peer_break_without_memory(peer, "a cancel request", m->cid.size);
         return;
     }
     memcpy(cid, m->cid.data, m->cid.size);
