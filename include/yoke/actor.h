@@ -373,7 +373,8 @@ yoke_portal *yoke_cluster_find(const yoke_cluster *cluster, const char *name);
  * What these give is a portal like any other: calls, contexts, yoke_portal_cancel_actor. It is closed by
  * yoke_portal_close, at the latest when the task ends that runs in this actor. Portals to one actor may share
  * a channel: a channel that is there (to the parent, to a child, to whom this side has connected before) is
- * taken first.
+ * taken first. One to this actor itself needs no connection; what it calls runs here, as if another had
+ * called.
  */
 /* The first registered of that name. `*portal` is NULL, and that is no error: there is none, or it does not
  * answer. Checkpoint. */

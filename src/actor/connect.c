@@ -5,6 +5,8 @@
 #include "actor/server.h"
 #include "ipc/handshake.h"
 
+#include <unistd.h>
+
 #define CONNECT_BOUND YOKE_S(3)
 
 /* ---- connect ---- */
@@ -24,6 +26,71 @@ static yoke_error *explain(const struct address *address, int64_t bound, yoke_er
     return yoke_wrap(e, &YOKE_CONNECT_FAILED, "%s: who listens there is no actor, or was ending", text);
 }
 
+/* ---- to oneself ---- */
+
+static struct peer *own_peer(const struct actor *a)
+{
+    list_for_each(node, &a->peers) {
+        struct peer *peer = container_of(node, struct peer, in_actor);
+        if (peer->channel->is_here && peer->is_ours && peer->portals && !peer->lost && !peer->channel->broken)
+            return peer;
+    }
+    return NULL;
+}
+
+static void introduce(const struct actor *a, struct channel *c)
+{
+    c->peer = a->uid;
+    c->peer_pid = getpid();
+    c->peer_is_yoke = true;
+    c->peer_is_registrar = a->is_root ? MSG_FLAG_TRUE : MSG_FLAG_FALSE;
+}
+
+/* The end that serves; its loop keeps it. */
+static yoke_error *open_far_end(struct actor *a, struct channel *c)
+{
+    struct peer *far;
+    YOKE_TRY(peer_open(&far, a, c));
+    yoke_error *e = peer_begin(far);
+    peer_release(far);
+    return e;
+}
+
+static yoke_error *open_near_end(struct actor *a, struct channel *c, struct peer **near)
+{
+    YOKE_TRY(peer_open(near, a, c));
+    yoke_error *e = peer_begin(*near);
+    if (!e)
+        return NULL;
+    peer_close(*near);
+    *near = NULL;
+    return e;
+}
+
+yoke_error *connect_here(struct actor *a, struct peer **near)
+{
+    struct channel *ends[2];
+    *near = own_peer(a);
+    if (*near) {
+        connect_share(*near);
+        return NULL;
+    }
+    YOKE_TRY(channel_open_here(ends));
+    introduce(a, ends[0]);
+    introduce(a, ends[1]);
+    yoke_error *e = open_far_end(a, ends[1]);
+    if (e) {
+        channel_close(ends[0]);
+        return e;
+    }
+    YOKE_TRY(open_near_end(a, ends[0], near));
+    (*near)->is_ours = true;
+    (*near)->portals = 1;
+    return NULL;
+}
+
+/* ---- to others ---- */
+
 yoke_error *connect_to(struct actor *a, const struct address *address, const yoke_connect_options *options,
                        struct peer **peer)
 {
@@ -34,6 +101,10 @@ yoke_error *connect_to(struct actor *a, const struct address *address, const yok
     struct channel *channel;
     int fd;
     *peer = NULL;
+    if (server_is_at(a, address)) {
+        YOKE_TRY(yoke_checkpoint());
+        return connect_here(a, peer);
+    }
     YOKE_TRY(transport_of(address, &transport));
     YOKE_TRY(transport->connect(address, o->bound ? o->bound : CONNECT_BOUND, &fd));
     YOKE_TRY(channel_open(&channel, fd, transport, NULL));

@@ -67,8 +67,16 @@ static yoke_error *connect_to_first(struct actor *a, const char *name, const str
     return NULL;
 }
 
+/* The root is the first of its tree, and a uuid is nobody else's. */
+static bool is_itself(const struct actor *a, const char *name)
+{
+    return strcmp(a->uid.uuid, name) == 0 || (!a->parent && strcmp(a->uid.name, name) == 0);
+}
+
 static yoke_error *ask(struct actor *a, const char *name, bool wait, struct peer **peer)
 {
+    if (is_itself(a, name))
+        return connect_here(a, peer);
     struct buffer found = BUFFER_EMPTY;
     yoke_error *e = wait ? registrar_wait(a, name, &found) : registrar_find(a, name, false, &found);
     if (!e)

@@ -377,10 +377,16 @@ static struct door *door_at(const struct actor *a, const struct address *address
         return NULL;
     list_for_each(node, &a->server->doors) {
         struct door *d = container_of(node, struct door, link);
-        if (address_equal(&d->listener->address, address))
+        struct address from_here = address_from_here(&d->listener->address);
+        if (address_equal(&d->listener->address, address) || address_equal(&from_here, address))
             return d;
     }
     return NULL;
+}
+
+bool server_is_at(const struct actor *a, const struct address *address)
+{
+    return door_at(a, address) != NULL;
 }
 
 yoke_error *server_listen_at(struct actor *a, struct address *address)

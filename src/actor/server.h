@@ -20,6 +20,8 @@ YOKE_MUST_USE yoke_error *server_listen(struct actor *a);
 YOKE_MUST_USE yoke_error *server_listen_at(struct actor *a, struct address *address);
 /* Where it is found; NULL: it does not listen for that yet. A view. */
 const struct address *server_address(const struct actor *a);
+/* Does this actor listen there? */
+bool server_is_at(const struct actor *a, const struct address *address);
 /* Where an actor of this tree listens, or would; kind ADDRESS_NONE: nobody knows before it does. */
 YOKE_MUST_USE yoke_error *server_address_of(struct actor *a, const yoke_uid *uid, pid_t pid,
                                             struct address *address);

@@ -113,6 +113,12 @@ static yoke_error *speaks_of_peer(struct channel *c, yoke_error *e)
                          e, yoke_error_message(e));
 }
 
+static void wake_arrivals(struct channel *c)
+{
+    while (wake_first(&c->arrivals, NULL))
+        ;
+}
+
 void channel_break(struct channel *c, yoke_error *e)
 {
     if (c->broken || c->closed) {
@@ -122,6 +128,7 @@ void channel_break(struct channel *c, yoke_error *e)
     c->broken = speaks_of_peer(c, e);
     e = c->broken;
     end_sending(c, e);
+    wake_arrivals(c);
     if (c->watch.reader || c->watch.writer)
         poll_watch_close(&c->watch);
 }
@@ -130,15 +137,11 @@ void channel_break(struct channel *c, yoke_error *e)
 
 static void flush_hook(struct pass_hook *hook);
 
-yoke_error *channel_open(struct channel **channel, int fd, const struct transport *transport,
-                         const struct msg_limits *limits)
+static struct channel *make(int fd, const struct transport *transport, const struct msg_limits *limits)
 {
-    *channel = NULL;
     struct channel *c = memory_calloc(1, sizeof *c);
-    if (!c) {
-        close(fd);
-        return yoke_raise(&YOKE_NO_MEMORY, "a channel");
-    }
+    if (!c)
+        return NULL;
     c->fd = fd;
     c->transport = transport;
     c->limits = limits ? *limits : msg_limits_default;
@@ -147,9 +150,22 @@ yoke_error *channel_open(struct channel **channel, int fd, const struct transpor
     c->peer_user = geteuid();
     list_init(&c->senders);
     list_init(&c->lenders);
+    list_init(&c->arrivals);
     yoke_event_init(&c->drained);
     c->flush.fn = flush_hook;
     c->written_in_pass = UINT64_MAX;
+    return c;
+}
+
+yoke_error *channel_open(struct channel **channel, int fd, const struct transport *transport,
+                         const struct msg_limits *limits)
+{
+    *channel = NULL;
+    struct channel *c = make(fd, transport, limits);
+    if (!c) {
+        close(fd);
+        return yoke_raise(&YOKE_NO_MEMORY, "a channel");
+    }
     yoke_error *e = poll_watch_open(&c->watch, fd);
     if (e) {
         close(fd);
@@ -157,6 +173,22 @@ yoke_error *channel_open(struct channel **channel, int fd, const struct transpor
         return e;
     }
     *channel = c;
+    return NULL;
+}
+
+yoke_error *channel_open_here(struct channel *ends[2])
+{
+    for (int i = 0; i < 2; i++)
+        ends[i] = make(-1, NULL, NULL);
+    for (int i = 0; i < 2; i++)
+        if (!ends[i]) {
+            memory_free(ends[1 - i]);
+            return yoke_raise(&YOKE_NO_MEMORY, "a channel");
+        }
+    for (int i = 0; i < 2; i++) {
+        ends[i]->is_here = true;
+        ends[i]->twin = ends[1 - i];
+    }
     return NULL;
 }
 
@@ -170,6 +202,14 @@ static void free_channel(struct channel *c)
     memory_free(c);
 }
 
+static void leave_twin(struct channel *c)
+{
+    if (!c->twin)
+        return;
+    c->twin->twin = NULL;
+    wake_arrivals(c->twin);
+}
+
 void channel_close(struct channel *c)
 {
     if (!c || c->closed)
@@ -177,17 +217,24 @@ void channel_close(struct channel *c)
     channel_break(c, closed_error(c, &YOKE_TRANSPORT_LOCAL, "closed by this side"));
     c->closed = true;
     pass_hook_unset(&c->flush);
-    poll_watch_close(&c->watch);
-    close(c->fd);
-    c->fd = -1;
+    if (c->is_here) {
+        leave_twin(c);
+    } else {
+        poll_watch_close(&c->watch);
+        close(c->fd);
+        c->fd = -1;
+    }
     if (!c->flushing)
         free_channel(c); /* else the channel's own task does it, woken by the closed watch */
 }
 
 void channel_hang_up(struct channel *c)
 {
+    c->hung_up = true;
     if (c->fd >= 0)
         c->transport->hang_up(c->fd);
+    else if (c->twin)
+        wake_arrivals(c->twin);
 }
 
 /* ---- sending ---- */
@@ -212,7 +259,17 @@ static void go_mute(struct channel *c, yoke_error *e)
 {
     c->mute = e;
     end_sending(c, e);
-    c->transport->end_reading(c->fd);
+    if (c->fd >= 0)
+        c->transport->end_reading(c->fd);
+}
+
+/* The other end takes it from where it is. */
+static void hand_over(struct channel *c)
+{
+    if (c->twin && !c->twin->broken)
+        wake_arrivals(c->twin);
+    else
+        go_mute(c, closed_error(c, &YOKE_TRANSPORT_RESET, "the other end is gone"));
 }
 
 /* Writes till nothing is left (true) or the socket says that it is full: only then does its next edge come.
@@ -267,6 +324,10 @@ static void flush(struct channel *c)
     if (c->flushing || !unsent(c))
         return;
     c->written_in_pass = c->scheduler->passes;
+    if (c->is_here) {
+        hand_over(c);
+        return;
+    }
     /* The edge of a socket that takes more is remembered by the watch; it is stale before a write that finds
      * it full. */
     c->watch.writable = false;
@@ -457,6 +518,51 @@ static yoke_error *fail(struct channel *c, yoke_error *e)
     return channel_broken(c);
 }
 
+/* What the other end of this process has queued, as read_parts has it of a socket. */
+static ssize_t take_here(struct channel *c, const struct iovec *to, size_t count)
+{
+    struct channel *from = c->twin;
+    size_t taken = 0;
+    for (size_t i = 0; from && i < count; i++) {
+        uint8_t *at = to[i].iov_base;
+        for (size_t room = to[i].iov_len; room && unsent(from);) {
+            struct iovec parts[LOAN_PARTS];
+            loan_parts(&from->out, &from->loan, parts);
+            size_t n = parts[0].iov_len < room ? parts[0].iov_len : room;
+            memcpy(at, parts[0].iov_base, n);
+            loan_consume(&from->out, &from->loan, n);
+            from->bytes_out += n;
+            at += n, room -= n, taken += n;
+        }
+    }
+    if (taken) {
+        wake_senders(from);
+        return (ssize_t)taken;
+    }
+    errno = EAGAIN;
+    return from && !from->hung_up ? -1 : 0;
+}
+
+static yoke_error *wait_here(struct channel *c)
+{
+    while (c->twin && !unsent(c->twin) && !c->twin->hung_up && !c->broken)
+        YOKE_TRY(wait_in(&c->arrivals, NULL));
+    return c->broken ? yoke_raise(&YOKE_CLOSED, "the channel was closed") : NULL;
+}
+
+static yoke_error *wait_for_more(struct channel *c)
+{
+    return c->is_here ? wait_here(c) : poll_watch_readable(&c->watch);
+}
+
+static ssize_t read_parts(struct channel *c, struct iovec parts[LARGE_PARTS])
+{
+    if (c->is_here)
+        return take_here(c, parts, LARGE_PARTS);
+    return parts[1].iov_len ? c->transport->read_parts(c->fd, parts, LARGE_PARTS)
+                            : c->transport->read(c->fd, parts[0].iov_base, parts[0].iov_len);
+}
+
 /*
  * Reads once, as much as there is; waits when there is nothing. Memory grows with the bytes that came, not
  * with the length announced. A read that gave less than there was room for has emptied the socket (epoll(7)),
@@ -466,15 +572,14 @@ static yoke_error *fail(struct channel *c, yoke_error *e)
 static yoke_error *read_more(struct channel *c)
 {
     if (c->exhausted) {
-        YOKE_TRY(poll_watch_readable(&c->watch));
+        YOKE_TRY(wait_for_more(c));
         c->exhausted = false;
     }
     struct iovec parts[LARGE_PARTS];
     if (!buffer_reserve(&c->in, CHANNEL_READ_BYTES) || !large_parts(&c->large, &c->in, parts))
         return fail(c, yoke_raise(&YOKE_NO_MEMORY, "no memory for what it sends"));
     size_t room = parts[0].iov_len + parts[1].iov_len;
-    ssize_t n = room == parts[0].iov_len ? c->transport->read(c->fd, parts[0].iov_base, room)
-                                         : c->transport->read_parts(c->fd, parts, LARGE_PARTS);
+    ssize_t n = read_parts(c, parts);
     if (n > 0) {
         large_took(&c->large, &c->in, (size_t)n);
         c->exhausted = (size_t)n < room;

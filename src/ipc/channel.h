@@ -34,6 +34,10 @@ struct channel {
     int fd;
     const struct transport *transport;
     struct poll_watch watch;
+    struct channel *twin; /* the other end, of one that is in this process and has no descriptor */
+    bool is_here;         /* it is such a one; twin NULL: the other end was closed */
+    bool hung_up;         /* nothing more comes from this end of it */
+    list arrivals;        /* who waits for what the other end says */
     struct msg_limits limits;
     struct scheduler *scheduler;
 
@@ -71,6 +75,11 @@ struct channel {
 /* Takes `fd` (non-blocking; closed by channel_close, also when this fails). limits NULL: the defaults. */
 YOKE_MUST_USE yoke_error *channel_open(struct channel **channel, int fd, const struct transport *transport,
                                        const struct msg_limits *limits);
+/*
+ * Both ends of one that leads from this process to itself, without a descriptor: each reads what the other
+ * has queued. YOKE_NO_MEMORY: there is none.
+ */
+YOKE_MUST_USE yoke_error *channel_open_here(struct channel *ends[2]);
 /* Sends a message. Checkpoint: a cancellation comes before the frame is queued, or not at all. What the
  * message points to is not needed after it. */
 YOKE_MUST_USE yoke_error *channel_send(struct channel *c, const struct msg *m);
