@@ -38,6 +38,6 @@ yoke_error *yoke_call_at(const char *file, int line, yoke_portal *portal, const 
     if (e)
         return e;
     e = ask_note(&ask, call(&ask, ctx, result));
-    context_free(ctx);
+    context_end(ctx); /* who closes the portal may be waiting for it */
     return e;
 }

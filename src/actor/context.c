@@ -85,7 +85,8 @@ static void detach(struct yoke_context *ctx)
         if (!ctx->is_opener)
             peer_remember_end(ctx->peer, ctx->cid);
     }
-    context_free(ctx->cancel_request);
+    if (ctx->cancel_request) /* who closes the portal may be waiting for it */
+        context_end(ctx->cancel_request);
     ctx->cancel_request = NULL;
     fanout_end(ctx->stream.fanout); /* of a stream that was left open */
     context_drop_inbox(ctx);

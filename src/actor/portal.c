@@ -60,7 +60,7 @@ yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t bound, bool *a
     bool answered = !e && acknowledged_within(request, bound ? bound : ACKNOWLEDGE_BOUND);
     if (acknowledged)
         *acknowledged = answered;
-    context_free(request);
+    context_end(request);
     if (!e || !yoke_error_is(e, &YOKE_TRANSPORT_CLOSED))
         return e;
     yoke_error_free(e);
