@@ -408,7 +408,9 @@ static yoke_error *start(yoke_actors *actors, const struct start *s, yoke_portal
         e = open_modules(c, s);
     if (!e && yoke_event_is_set(&c->verdict)) /* it has died meanwhile, and its supervisor left that to us */
         e = peer_lost(c->peer);
-    if (!e && actors->cancelled) /* meanwhile, by another task */
+    if (!e && actors->cancelled) /* meanwhile; a task in its scope is told so as at any checkpoint */
+        e = yoke_checkpoint();
+    if (!e && actors->cancelled)
         e = closed(s->name);
     if (e)
         return give_up(c, e);
