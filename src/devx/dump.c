@@ -453,6 +453,17 @@ static void tell_spinning(int number, void *context)
     crash_tell_running(context);
 }
 
+/* Without a timer (a user has so many) a task that spins is not told of: no reason for an actor not to begin.
+ */
+static void watch_for_spinning(void)
+{
+    yoke_error *e = signal_bound(scheduler_here, SIGUSR1, SPIN_BOUND, false);
+    if (e)
+        yoke_log(YOKE_RUNTIME, "a task that runs on and on will not be told of: %s", yoke_error_message(e));
+    yoke_error_free(e);
+    signal_overdue(scheduler_here, SIGUSR1, tell_spinning);
+}
+
 yoke_error *dump_begin(struct actor *a)
 {
     const char *value = getenv("YOKE_DUMP");
@@ -461,8 +472,7 @@ yoke_error *dump_begin(struct actor *a)
     if (a->no_dump)
         return NULL;
     YOKE_TRY(signal_watch(scheduler_here, SIGUSR1, SIGNAL_ENDS, asked, a, NULL));
-    YOKE_TRY(signal_bound(scheduler_here, SIGUSR1, SPIN_BOUND, false));
-    signal_overdue(scheduler_here, SIGUSR1, tell_spinning);
+    watch_for_spinning();
     return NULL;
 }
 
