@@ -156,16 +156,16 @@ static void put_spot(struct printer *p, const char *label, const char *function,
 {
     put_text(p, label);
     put_text(p, " ");
-    put_foreign(p, *function ? function : "?");
+    put_foreign(p, function);
     if (!*file)
         return;
-    put_text(p, " (");
+    put_text(p, *function ? " (" : "");
     put_foreign(p, file);
     if (line > 0) {
         put_text(p, ":");
         put_number(p, (size_t)line);
     }
-    put_text(p, ")");
+    put_text(p, *function ? ")" : "");
 }
 
 static void put_quoted(struct printer *p, const char *before, const char *name)

@@ -42,9 +42,9 @@ yoke_error *yoke_handle_open_at(const char *file, int line, const char *fn_name,
                        .keeps_error = options && options->keep_error};
     yoke_event_init(&h->done);
     YOKE_TRY(yoke_scope_init(&h->scope, NULL));
-    yoke_error *e = yoke_spawn_at(file, line, fn_name, n, run_handle, h, options ? &options->spawn : NULL);
-    if (e)
-        yoke_event_set(&h->done);
+    yoke_error *e =
+        yoke_spawn_at(file, line, fn_name, n, fn ? run_handle : NULL, h, options ? &options->spawn : NULL);
+    h->done.set = e != NULL; /* nobody waits yet, and there may be no run */
     return e;
 }
 

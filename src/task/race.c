@@ -58,6 +58,8 @@ static yoke_error *spawn_all(struct race *race, size_t count, const char *file, 
 {
     for (size_t i = 0; i < count; i++) {
         const yoke_branch *b = &race->branches[i];
+        if (!b->fn)
+            return yoke_raise_at(file, line, "", &YOKE_USAGE, "branch %zu has no function", i);
         struct runner r = {race, i};
         YOKE_TRY(yoke_spawn_value_at(file, line, b->name ? b->name : "branch", &race->nursery, run_branch, &r,
                                      sizeof r, &(yoke_spawn_options){.name = b->name}));

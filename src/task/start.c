@@ -56,6 +56,9 @@ yoke_error *yoke_start_at(const char *file, int line, const char *fn_name, yoke_
     yoke_task *starter = task_here();
     if (!starter)
         return task_outside("yoke_start");
+    if (!n)
+        return yoke_raise_at(file, line, "", &YOKE_USAGE, "starting `%s`: a task lives in a nursery",
+                             fn_name);
     if (n->closed)
         return yoke_raise_at(file, line, "", &YOKE_CLOSED, "starting `%s`: its nursery has ended", fn_name);
     if (n->scope.owner->scheduler != starter->scheduler)

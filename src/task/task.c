@@ -66,6 +66,8 @@ static yoke_error *spawn(const char *file, int line, const char *fn_name, yoke_n
     if (!n)
         return yoke_raise_at(file, line, "", &YOKE_USAGE, "spawning `%s`: a task lives in a nursery",
                              fn_name);
+    if (!fn)
+        return yoke_raise_at(file, line, "", &YOKE_USAGE, "spawning `%s`: a task runs a function", fn_name);
     if (n->closed)
         return yoke_raise_at(file, line, "", &YOKE_CLOSED, "spawning `%s`: its nursery has ended", fn_name);
     if (n->scope.owner->scheduler != s)

@@ -357,6 +357,9 @@ static void test_place_and_backtrace(void **state)
     assert_string_equal(file, "b.py");
     yoke_error_free(shared);
     yoke_error_free(e);
+    e = yoke_raise_at("a.c", 7, "", &TEST_LOAD, "x"); /* a place in no known function */
+    expect_text(e, "error: x [test.Load]\n  at a.c:7\n");
+    yoke_error_free(e);
 }
 
 /* ---- groups ---- */

@@ -98,11 +98,12 @@ static void test_nurs_24_an_error_is_kept(void **state)
 static yoke_error *error_cancels_all(void *arg)
 {
     yoke_nursery n;
-    yoke_handle bad, other;
+    yoke_handle bad, other, none;
     begun = ended = 0;
     YOKE_TRY(yoke_nursery_open(&n));
     YOKE_TRY(yoke_handle_open(&other, &n, sleeper, NULL));
     YOKE_TRY(yoke_handle_open(&bad, &n, fails, NULL));
+    CHECK(was_kind(yoke_handle_open(&none, &n, NULL, NULL), &YOKE_USAGE));
     yoke_error *e = yoke_nursery_close_flat(&n, NULL);
     CHECK(was_kind(e, &APP_K) && ended == 1);
     CHECK(was_kind(yoke_handle_wait(&bad), &APP_K));
@@ -161,6 +162,14 @@ static void test_sys_03_handles_without_memory(void **state)
     refuse_each_allocation(some, NULL);
 }
 
-HARNESS_MAIN(TEST(test_nurs_24_cancelling_one), TEST(test_nurs_24_an_error_is_kept),
-             TEST(test_nurs_24_an_error_cancels_all), TEST(test_an_error_and_a_cancelled),
-             TEST(test_sys_03_handles_without_memory))
+static void test_handle_outside_of_a_run(void **state)
+{
+    yoke_nursery n = {.closed = false};
+    yoke_handle h;
+    assert_error_text(yoke_handle_open(&h, &n, sleeper, NULL), &YOKE_USAGE, "not inside yoke_run");
+    assert_success(yoke_handle_close(&h));
+}
+
+HARNESS_MAIN(TEST(test_handle_outside_of_a_run), TEST(test_nurs_24_cancelling_one),
+             TEST(test_nurs_24_an_error_is_kept), TEST(test_nurs_24_an_error_cancels_all),
+             TEST(test_an_error_and_a_cancelled), TEST(test_sys_03_handles_without_memory))

@@ -59,6 +59,9 @@ static yoke_error *race(void *arg)
     yoke_branch cb[] = {{go, &c[0]}, {go, &c[1]}};
     CHECK(was_kind(yoke_race(cb, 2, NULL), &APP_L));
     CHECK(was_kind(yoke_race(cb, 0, NULL), &YOKE_USAGE));
+    struct runner g = {.steps = LONG};
+    yoke_branch gb[] = {{go, &g}, {NULL, NULL}};
+    CHECK(was_kind(yoke_race(gb, 2, NULL), &YOKE_USAGE));
     return NULL;
 }
 

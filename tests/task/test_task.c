@@ -330,8 +330,13 @@ static yoke_error *start_in_each_way(void *arg)
     e = yoke_error_join(e, yoke_start(&n, look_upward_and_start, NULL, NULL));
     settle();
     if (!was_kind(yoke_spawn(NULL, look_upward, NULL), &YOKE_USAGE) ||
-        !was_kind(yoke_spawn_value(NULL, look_upward, &value, sizeof value), &YOKE_USAGE))
+        !was_kind(yoke_spawn_value(NULL, look_upward, &value, sizeof value), &YOKE_USAGE) ||
+        !was_kind(yoke_start(NULL, look_upward_and_start, NULL, NULL), &YOKE_USAGE))
         e = yoke_error_join(e, yoke_raise(&YOKE_INTERNAL, "a task without a nursery"));
+    if (!was_kind(yoke_spawn(&n, NULL, NULL), &YOKE_USAGE) ||
+        !was_kind(yoke_start(&n, NULL, NULL, NULL), &YOKE_USAGE) ||
+        !was_kind(yoke_spawn_system(NULL, NULL), &YOKE_USAGE))
+        e = yoke_error_join(e, yoke_raise(&YOKE_INTERNAL, "a task without a function"));
     return yoke_nursery_close(&n, e);
 }
 
