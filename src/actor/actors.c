@@ -66,7 +66,7 @@ static yoke_error *check_nursery_options(const yoke_actors_options *o)
 {
     if (o->acknowledge_bound < 0 || o->kill_bound < 0)
         return yoke_raise(&YOKE_USAGE, "yoke_actors_open: a bound is negative");
-    return NULL;
+    return spawn_check_backend(o->backend);
 }
 
 static yoke_error *open_in(struct actor *a, const char *file, int line, yoke_actors **out,
@@ -354,6 +354,7 @@ static yoke_error *take_options(const yoke_actor_options *o, const char ***modul
 {
     if (o->start_bound < 0)
         return yoke_raise(&YOKE_USAGE, "start_bound is negative");
+    YOKE_TRY(spawn_check_backend(o->backend));
     struct address address;
     if (o->listen)
         YOKE_TRY(address_parse(&address, o->listen));

@@ -5,6 +5,7 @@
 #include "actor/program.h"
 #include "actor/serve.h"
 #include "actor/server.h"
+#include "actor/spawn.h"
 #include "actor/zygote.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -48,8 +49,7 @@ yoke_error *root_configure(struct actor *a, const yoke_root_options *options)
     const yoke_root_options *o = options ? options : &defaults;
     const char *name = o->name ? o->name : "root";
     enum yoke_backend backend;
-    if (o->backend < YOKE_BACKEND_DEFAULT || o->backend > YOKE_BACKEND_FORK)
-        return yoke_raise(&YOKE_USAGE, "backend: %d is none", (int)o->backend);
+    YOKE_TRY(spawn_check_backend(o->backend));
     YOKE_TRY(uid_check_name(name));
     if (o->log_filter)
         YOKE_TRY(yoke_log_check(o->log_filter));

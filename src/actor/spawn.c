@@ -161,6 +161,13 @@ static yoke_error *open_ends(int channel[2], int crash[2])
     return e;
 }
 
+yoke_error *spawn_check_backend(enum yoke_backend backend)
+{
+    if (backend < YOKE_BACKEND_DEFAULT || backend > YOKE_BACKEND_FORK)
+        return yoke_raise(&YOKE_USAGE, "backend: %d is none", (int)backend);
+    return NULL;
+}
+
 yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, char *const *command,
                           const yoke_uid *uid, struct spawned *out)
 {

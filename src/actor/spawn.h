@@ -15,6 +15,8 @@ struct spawned {
     int channel_fd, crash_fd; /* the parent's ends, non-blocking */
 };
 
+/* YOKE_USAGE: it is none. */
+YOKE_MUST_USE yoke_error *spawn_check_backend(enum yoke_backend backend);
 /* command: of another program, or NULL. Checkpoint for the fork backend. System errors, with a note of the
  * limit if it was one; nothing is left after one. */
 YOKE_MUST_USE yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, char *const *command,

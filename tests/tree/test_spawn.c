@@ -688,6 +688,11 @@ static yoke_error *start_unknown(struct scene *s)
     CHECK(p == NULL && yoke_actors_count(s->actors) == 0);
     EXPECT(yoke_actors_start(s->actors, "x", &(yoke_actor_options){.start_bound = -1}, &p), &YOKE_USAGE,
            "start_bound");
+    EXPECT(yoke_actors_start(s->actors, "x", &(yoke_actor_options){.backend = 7}, &p), &YOKE_USAGE,
+           "backend: 7 is none");
+    yoke_actors *actors;
+    EXPECT(yoke_actors_open(&actors, &(yoke_actors_options){.backend = 7}), &YOKE_USAGE,
+           "backend: 7 is none");
     return NULL;
 }
 static void test_spawn_15_module_not_in_the_binary(void **state)
