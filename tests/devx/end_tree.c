@@ -126,12 +126,6 @@ static yoke_error *cancel_all(yoke_actors *actors)
     return NULL;
 }
 
-static yoke_error *fail(yoke_actors *actors)
-{
-    SAY("root: fails");
-    return yoke_raise(&YOKE_BROKEN_RESOURCE, "the root has failed");
-}
-
 static yoke_error *kill_all(yoke_actors *actors)
 {
     SAY("root: kills");
@@ -144,9 +138,12 @@ static yoke_error *cancelled(yoke_actors *actors)
 {
     return until_sign(actors, "ends:stop", cancel_all);
 }
+/* The nursery fails with `other`, which the test kills. */
 static yoke_error *failed(yoke_actors *actors)
 {
-    return until_sign(actors, "ends:stop", fail);
+    yoke_portal *other;
+    YOKE_TRY(yoke_actors_start(actors, "other", NULL, &other));
+    return until_sign(actors, "ends:stop", cancel_all);
 }
 static yoke_error *killed(yoke_actors *actors)
 {
@@ -232,19 +229,13 @@ static yoke_error *siblings(yoke_actors *actors)
     return yoke_context_close(ctx, open_rest(actors, names, endpoints, cancel_all));
 }
 
-static yoke_error *hang_up_first(yoke_actors *actors)
-{
-    SAY("middle: fails");
-    return yoke_raise(&YOKE_BROKEN_RESOURCE, "the middle has failed");
-}
-
 static yoke_error *middle(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
 {
     yoke_actors *actors;
     yoke_actors_options options = {.acknowledge_bound = YOKE_MS(50), .kill_bound = YOKE_MS(100)};
     YOKE_TRY(yoke_context_started(ctx, NULL));
     YOKE_TRY(yoke_actors_open(&actors, &options));
-    return yoke_actors_close(actors, until_sign(actors, "ends:stop", hang_up_first));
+    return yoke_actors_close(actors, failed(actors));
 }
 
 static yoke_error *nested(yoke_actors *actors)

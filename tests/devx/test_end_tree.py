@@ -76,13 +76,14 @@ def test_teardown_03_child_by_child():
 def test_teardown_04_failed_root_kills_nobody_in_the_debugger():
     s = Scene(PROGRAM, "failed", CANCELS)
     s.at(LEFT)
-    s.sign("go")
-    s.expect("root: fails\r\n")
+    os.kill(pid_of(s, "yoke-other"), signal.SIGKILL)
+    s.expect("asking actor `left` to cancel `ends:stop`\r\n")
     still_there(s)
+    assert not asked(s)
     s.type("continue")
     s.expect("left: cancelled")
     said = s.end(1)
-    assert "SIG" not in said and "the root has failed" in said, said
+    assert asked(s) == ["left"] and "SIGTERM" not in said and "died of SIGKILL" in said, said
 
 
 def test_teardown_04_nor_does_a_hard_kill():
@@ -125,14 +126,14 @@ def test_teardown_06_siblings_are_reaped_meanwhile():
 def test_teardown_09_middle_actor_fails():
     s = Scene(PROGRAM, "nested", CANCELS)
     s.at(LEFT)
-    s.sign("go")
-    s.expect("middle: fails\r\n")
+    os.kill(pid_of(s, "yoke-other"), signal.SIGKILL)
+    s.expect("asking actor `left` to cancel `ends:stop`\r\n")
     still_there(s)
     assert not asked(s)
     s.type("continue")
     s.expect("left: cancelled")
     said = s.end(1)
-    assert "SIG" not in said and "the middle has failed" in said, said
+    assert "left" in asked(s) and "SIGTERM" not in said and "died of SIGKILL" in said, said
 
 
 def test_teardown_10_middle_actor_killed():
