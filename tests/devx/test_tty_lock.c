@@ -1,8 +1,10 @@
 /* The line for the terminal, without terminals: tasks of one run ask for it. */
 #include "harness.h"
 
-#include "devx/tty_lock.h"
+#include "devx/lock.h"
+#include "devx/signals.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -304,6 +306,27 @@ static void test_lock_14_stale_lock_is_taken_back(void **state)
     run(stale);
 }
 
+/* A holder that is gone does not keep ctrl-c from the program; one that is there does. */
+static yoke_error *stale_at_ctrl_c(void *arg)
+{
+    struct tty_request gone = request("gone");
+    gone.is_alive = is_alive;
+    YOKE_TRY(lock_need(&root));
+    CHECK(!signals_at_prompt(&root, SIGINT)); /* nobody holds it */
+    YOKE_TRY(tty_lock_take(root.tty, &gone));
+    alive = true;
+    CHECK(signals_at_prompt(&root, SIGINT) && root.tty->holder == &gone);
+    alive = false;
+    CHECK(!signals_at_prompt(&root, SIGINT) && !root.tty->holder);
+    tty_lock_give_back(root.tty, &gone);
+    return NULL;
+}
+
+static void test_teardown_15_stale_lock_does_not_take_ctrl_c(void **state)
+{
+    run(stale_at_ctrl_c);
+}
+
 /* ---- its end ---- */
 
 static yoke_error *taken_result;
@@ -350,4 +373,5 @@ HARNESS_MAIN(TEST(test_lock_03_first_in_first_out), TEST(test_lock_04_one_holder
              TEST(test_lock_07_edge_at_which_nobody_holds_or_waits),
              TEST(test_lock_09_waiter_leaves_the_line), TEST(test_lock_11_second_request_of_a_context),
              TEST(test_lock_14_stale_lock_is_taken_back),
+             TEST(test_teardown_15_stale_lock_does_not_take_ctrl_c),
              TEST(test_closed_lock_ends_its_session_and_sends_all_away))
