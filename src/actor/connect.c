@@ -42,7 +42,7 @@ static void introduce(const struct actor *a, struct channel *c)
 {
     c->peer = a->uid;
     c->peer_pid = getpid();
-    c->peer_is_yoke = true;
+    c->peer_is_yoke = c->peer_has_credits = true;
     c->peer_is_registrar = a->is_root ? MSG_FLAG_TRUE : MSG_FLAG_FALSE;
 }
 

@@ -465,6 +465,26 @@ static void test_ovr_10_with_other_buffers(void **state)
     assert_success(tree_with_child("flow", buffers, NULL));
 }
 
+/* An actor that streams to itself: there is no handshake, and all is known. */
+static yoke_error *to_itself(struct scene *s)
+{
+    YOKE_TRY(yoke_find("root", &s->portal));
+    uint32_t gates = opened_gates;
+    yoke_error *e = wait_in_sink(s, &(manner){READ, 0, gates + 1},
+                                 &(struct wait_case){{.count = MANY / 10, .closes = true}, few_are_read});
+    return yoke_portal_close(s->portal, e);
+}
+static yoke_error *root_that_serves(void *arg)
+{
+    struct scene s = {.arg = arg};
+    yoke_root_options root = {.modules = "flow,tree"};
+    return with_actors(&s, &(yoke_actors_options){.root = &root}, to_itself);
+}
+static void test_ovr_10_to_oneself(void **state)
+{
+    assert_success(yoke_run(root_that_serves, NULL, NULL));
+}
+
 /* Several tasks send, and each of them goes on. */
 static yoke_error *send_some(void *arg)
 {
@@ -736,6 +756,6 @@ TREE_MAIN(TEST(test_ovr_10_a_send_waits_for_a_slow_reader), TEST(test_ovr_10_the
           TEST(test_ovr_10_one_way_streams), TEST(test_ovr_10_a_waiting_send_is_cancelled),
           TEST(test_ovr_10_how_a_waiting_send_ends), TEST(test_ovr_10_a_context_ends_under_a_waiting_send),
           TEST(test_ovr_10_the_reader_dies), TEST(test_ovr_10_with_other_buffers),
-          TEST(test_ovr_10_several_tasks_send), TEST(test_ovr_10_subscribers),
+          TEST(test_ovr_10_to_oneself), TEST(test_ovr_10_several_tasks_send), TEST(test_ovr_10_subscribers),
           TEST(test_ovr_10_a_cancelled_send_costs_nothing), TEST(test_ovr_10_only_between_two_that_agreed),
           TEST(test_ovr_10_what_a_reader_gives), TEST(test_ovr_10_a_credit_that_was_not_agreed))
