@@ -47,6 +47,10 @@ extern const yoke_error_kind YOKE_DEBUGGER_REFUSED; /* the actor, or the program
 YOKE_MUST_USE yoke_error *yoke_pause(void);
 /* The same, in a scope that is cancelled too. */
 YOKE_MUST_USE yoke_error *yoke_pause_shielded(void);
+/* The same with `e`, which stays the caller's, printed above the prompt. Debug mode does so by itself with an
+ * error that leaves an endpoint or the app: docs/debugging.md. */
+YOKE_MUST_USE yoke_error *yoke_post_mortem(const yoke_error *e);
+YOKE_MUST_USE yoke_error *yoke_post_mortem_shielded(const yoke_error *e);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -681,6 +681,7 @@ yoke_error *yoke_actors_close(yoke_actors *actors, yoke_error *e)
         note_meanwhile(e);
     tell_outcome(actors);
     e = total(actors, e);
+    actor_error_leaves(actors->actor, e, actors->root ? ERROR_LEAVES_ROOT : ERROR_LEAVES_NURSERY);
     struct root *root = actors->root;
     discard(actors);
     return root ? root_close(root, e) : e;

@@ -11,6 +11,10 @@
 struct actor;
 struct child;
 
+/* What an error leaves: the function of an endpoint, or the app; an actor nursery; the last one of an
+ * implicit root. */
+enum error_leaves { ERROR_LEAVES_TASK, ERROR_LEAVES_NURSERY, ERROR_LEAVES_ROOT };
+
 struct actor_hooks {
     /* In a child, before its runtime starts; `crash_fd` is the write end of the pipe that its parent reads
      * when it has died. */
@@ -21,6 +25,8 @@ struct actor_hooks {
      * it. */
     yoke_error *(*runtime_begins)(struct actor *a);
     void (*runtime_ends)(struct actor *a);
+    /* In a task of an actor in debug mode, which may be kept there: an error is on its way out. */
+    void (*error_leaves)(struct actor *a, yoke_error *e, enum error_leaves what);
     /* In the root: a signal has come that asks it to end. True: not now. Outside of any task. */
     bool (*root_signalled)(struct actor *a, int number);
     /* In a parent: a child is there. */

@@ -1,6 +1,7 @@
 #include "actor/main.h"
 
 #include "actor/death.h"
+#include "actor/debug.h"
 #include "actor/guard.h"
 #include "actor/interrupt.h"
 #include "actor/orphan.h"
@@ -193,6 +194,7 @@ static yoke_error *run_app(struct root_run *run)
     YOKE_TRY(yoke_scope_open(&scope));
     a->app_scope = &scope;
     yoke_error *e = run->app(run->argc, run->argv);
+    actor_error_leaves(a, e, ERROR_LEAVES_TASK);
     a->app_scope = NULL;
     return yoke_scope_close(&scope, e);
 }
@@ -310,7 +312,10 @@ static int root_main(int argc, char **argv, yoke_error *(*app)(int, char **), co
     uid_make(&uid, "root");
     actor_init(&run.actor, &uid, hooks, argv);
     run.actor.is_root = true;
-    yoke_error *refused = network_configure(&run.actor.network, &run.actor.listen, NULL);
+    struct debug debug;
+    yoke_error *refused = debug_from_environment(&debug, false);
+    if (!refused)
+        refused = network_configure(&run.actor.network, &run.actor.listen, NULL);
     if (!refused)
         refused = program_actor_begins(&run.actor);
     if (refused) {
@@ -320,7 +325,8 @@ static int root_main(int argc, char **argv, yoke_error *(*app)(int, char **), co
         return STATUS_USAGE;
     }
     run.actor.backend = backend_from_environment();
-    run.actor.debug_mode = root_debug_mode(false);
+    run.actor.debug_mode = debug.on;
+    run.actor.debug_words = debug.words;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     open_standard_fds();
     interrupt_prepare_exit();

@@ -1,5 +1,6 @@
 #include "actor/root.h"
 
+#include "actor/debug.h"
 #include "actor/module.h"
 #include "actor/peer.h"
 #include "actor/program.h"
@@ -37,28 +38,25 @@ static yoke_error *backend_of(const yoke_root_options *o, enum yoke_backend *bac
     return NULL;
 }
 
-bool root_debug_mode(bool otherwise)
-{
-    const char *value = getenv("YOKE_DEBUG");
-    return value && *value ? strcmp(value, "0") != 0 : otherwise;
-}
-
 yoke_error *root_configure(struct actor *a, const yoke_root_options *options)
 {
     static const yoke_root_options defaults;
     const yoke_root_options *o = options ? options : &defaults;
     const char *name = o->name ? o->name : "root";
     enum yoke_backend backend;
+    struct debug debug;
     YOKE_TRY(spawn_check_backend(o->backend));
     YOKE_TRY(uid_check_name(name));
     if (o->log_filter)
         YOKE_TRY(yoke_log_check(o->log_filter));
     YOKE_TRY(backend_of(o, &backend));
+    YOKE_TRY(debug_from_environment(&debug, o->debug_mode > 0));
     YOKE_TRY(network_configure(&a->network, &a->listen, o));
     YOKE_TRY(module_parse(o->modules, &a->modules));
     uid_make(&a->uid, name);
     a->backend = backend;
-    a->debug_mode = root_debug_mode(o->debug_mode > 0);
+    a->debug_mode = debug.on;
+    a->debug_words = debug.words;
     a->no_dump = o->no_dump;
     return NULL;
 }
@@ -146,7 +144,7 @@ static void wait_shielded(yoke_event *event)
 
 static void end_serving(struct actor *a)
 {
-    if (list_empty(&a->peers))
+    if (list_empty(&a->peers) && !a->serving)
         return;
     actor_cancel(a, NULL);
     wait_shielded(&a->idle);

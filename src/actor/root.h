@@ -21,7 +21,5 @@ YOKE_MUST_USE yoke_error *root_close(struct root *root, yoke_error *e);
 /* The part of it that any root's end has: nobody is served any more, its server and its zygote end. Shielded.
  */
 void root_end(struct actor *a);
-/* As the environment's YOKE_DEBUG says, if it does. */
-bool root_debug_mode(bool otherwise);
 
 #endif

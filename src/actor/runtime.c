@@ -131,6 +131,12 @@ yoke_error *yoke_actor_cancel_self(void)
     return NULL;
 }
 
+void actor_error_leaves(struct actor *a, yoke_error *e, enum error_leaves what)
+{
+    if (e && a->debug_mode && a->hooks && a->hooks->error_leaves)
+        a->hooks->error_leaves(a, e, what);
+}
+
 void actor_serves(struct actor *a)
 {
     a->serving++;

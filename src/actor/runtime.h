@@ -30,7 +30,8 @@ struct actor {
 
     /* What goes down the tree. */
     bool debug_mode;
-    bool no_dump; /* it leaves SIGUSR1 alone, and tells nobody what its tasks do */
+    unsigned debug_words; /* enum debug_word */
+    bool no_dump;         /* it leaves SIGUSR1 alone, and tells nobody what its tasks do */
     enum yoke_backend backend;
     struct network network;
 
@@ -94,6 +95,8 @@ void actor_free(struct actor *a);
 /* Ends the actor, gracefully: its endpoints' tasks are cancelled in the name of `canceller` (NULL: itself);
  * again does nothing. */
 void actor_cancel(struct actor *a, const yoke_uid *canceller);
+/* For the debugger: `e` (NULL: nothing happens) is about to leave a task's function, or a nursery's close. */
+void actor_error_leaves(struct actor *a, yoke_error *e, enum error_leaves what);
 /* One of its endpoints' tasks begins, ends. */
 void actor_serves(struct actor *a);
 void actor_served(struct actor *a);

@@ -157,6 +157,8 @@ static yoke_error *run_scoped(struct yoke_context *ctx, void *result)
     if (ctx->has_canceller) /* asked for before the task had begun */
         context_cancel_served(ctx, &ctx->canceller, (struct text_view){0});
     yoke_error *e = run_endpoint(ctx, result);
+    if (strncmp(ctx->name, "yoke.", 5) != 0) /* none of the runtime's own */
+        actor_error_leaves(ctx->peer->actor, e, ERROR_LEAVES_TASK);
     ctx->scope_open = false;
     return yoke_scope_close(&ctx->scope, e);
 }

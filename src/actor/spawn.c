@@ -197,7 +197,7 @@ yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, char *cons
 /* What our children need beyond the protocol's own fields. */
 YOKE_RECORD(spawn_extra, (boolean, debug_mode), (boolean, no_dump), (u8, backend), (str, log_filter),
             (list, str, modules), (list, str, files), (str, directory), (str, root), (str, transport),
-            (str, secret), (boolean, lets_strangers_in), (i64, lost_bound));
+            (str, secret), (boolean, lets_strangers_in), (i64, lost_bound), (u32, debug_words));
 YOKE_RECORD(runtime_vars, (boolean, _is_root), (any, _root_mailbox), (list, any, _root_addrs),
             (list, str, _enable_tpts), (list, any, _registry_addrs), (boolean, _debug_mode),
             (boolean, _is_infected_aio));
@@ -307,6 +307,7 @@ yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_a
         address_print(&a->root, root);
     spawn_extra extra = {
         .debug_mode = decide_debug(o->debug_mode, actors->options.debug_mode, a->debug_mode),
+        .debug_words = a->debug_words,
         .no_dump = a->no_dump,
         .backend = (uint8_t)actors->options.backend,
         .log_filter = o->log_filter ? o->log_filter : yoke_log_filter(),
@@ -357,6 +358,7 @@ static yoke_error *take_network(struct network *n, const spawn_extra *extra)
 static yoke_error *take_extra(struct actor *a, const spawn_extra *extra)
 {
     a->debug_mode = extra->debug_mode;
+    a->debug_words = extra->debug_words;
     a->no_dump = extra->no_dump;
     a->backend = extra->backend == YOKE_BACKEND_FORK ? YOKE_BACKEND_FORK : YOKE_BACKEND_EXEC;
     YOKE_TRY(yoke_log_set(extra->log_filter));

@@ -105,6 +105,34 @@ const char *error_identity_task(void)
     return identity && identity->task ? or_empty(identity->task(identity->arg)) : "";
 }
 
+/* ---- what the debugger knows ---- */
+
+static _Atomic(error_raised_fn) on_raise;
+
+void error_on_raise(error_raised_fn fn)
+{
+    atomic_store(&on_raise, fn);
+}
+
+static yoke_error *raised(yoke_error *e, void *caller, void *frame)
+{
+    error_raised_fn fn = atomic_load_explicit(&on_raise, memory_order_relaxed);
+    if (__builtin_expect(fn != NULL, 0))
+        fn(e, caller, frame);
+    return e;
+}
+
+void error_set_shown(yoke_error *e)
+{
+    if (!e->is_static)
+        atomic_store(&e->head->shown, true);
+}
+
+bool error_is_shown(const yoke_error *e)
+{
+    return atomic_load(&e->head->shown);
+}
+
 /* ---- making ---- */
 
 /* Copies `text` to *at, which moves behind it; returns the copy. */
@@ -258,7 +286,7 @@ yoke_error *yoke_raise_at(const char *file, int line, const char *function, cons
         e = unraised_error(kind, fmt, again);
     va_end(again);
     va_end(args);
-    return e;
+    return raised(e, __builtin_return_address(0), __builtin_frame_address(0));
 }
 
 static const yoke_error_kind *kind_of_errno(int number)
@@ -310,7 +338,7 @@ yoke_error *yoke_raise_errno_at(const char *file, int line, const char *function
         e = unraised_error(kind_of_errno(number), fmt, again);
     va_end(again);
     va_end(args);
-    return e;
+    return raised(e, __builtin_return_address(0), __builtin_frame_address(0));
 }
 
 static void set_cause(yoke_error *e, yoke_error *cause)

@@ -39,6 +39,21 @@ void error_set_errno(yoke_error *e, int number);
 void error_set_backtrace(yoke_error *e, const char *text); /* NULL takes it away */
 const char *error_backtrace(const yoke_error *e);          /* or NULL */
 
+/* A person has seen it in a debugger: that goes with it, and with what it is shared with. */
+void error_set_shown(yoke_error *e);
+bool error_is_shown(const yoke_error *e);
+
+/*
+ * From now on `fn` (NULL: nobody) is called with each error that yoke_raise and yoke_raise_errno have just
+ * made, on any thread; `caller` and `frame` are theirs, as __builtin_return_address(0) and
+ * __builtin_frame_address(0) have them.
+ */
+typedef void (*error_raised_fn)(yoke_error *e, void *caller, void *frame);
+void error_on_raise(error_raised_fn fn);
+
+/* Is `file` (of an error, of a record of the log) one of the library's own? By its folder. */
+bool log_file_is_library(const char *file);
+
 /* As yoke_error_collapse; and what is left a group gives way to its member, too, when a split takes out the
  * others later. */
 yoke_error *error_flatten(yoke_error *e);

@@ -53,6 +53,7 @@ struct place {
 struct head {
     atomic_uint count;
     bool spare; /* lies in the reserve */
+    atomic_bool shown;
     int number;
     const yoke_error_kind *kind;
     const char *message;

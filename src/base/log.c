@@ -349,6 +349,11 @@ static size_t floor_of_file(const char *file)
     return floor < FLOORS ? floor : APP;
 }
 
+bool log_file_is_library(const char *file)
+{
+    return floor_of_file(file) != APP;
+}
+
 static void write_all(const char *bytes, size_t size)
 {
     ssize_t n;

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "devx/attach.h"
+#include "devx/debugger_command.h"
 #include "devx/gdb_script.h"
 #include "devx/terminal.h"
 #include "task/process.h"
@@ -23,32 +24,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STATUS_NO_EXEC = 127, PATH_BYTES = 4096, SCRIPT_FD = 3 };
+enum { STATUS_NO_EXEC = 127, SCRIPT_FD = 3, ARGUMENTS_MAX = 16 };
 
 struct debugger {
     struct terminal terminal;
-    char program[PATH_BYTES];
+    struct debugger_command command;
     int script;
     int gate; /* the write end: a byte opens it */
     pid_t pid;
     yoke_process *process;
 };
-
-/* ---- what it needs ---- */
-
-static yoke_error *find_program(char path[PATH_BYTES])
-{
-    const char *at = getenv("PATH");
-    while (at && *at) {
-        size_t length = strcspn(at, ":");
-        int n = snprintf(path, PATH_BYTES, "%.*s/gdb", (int)length, at);
-        if (length && n < PATH_BYTES && access(path, X_OK) == 0)
-            return NULL;
-        at += length + (at[length] == ':');
-    }
-    return yoke_raise(&YOKE_NOT_FOUND,
-                      "no gdb in PATH: it is in the package `gdb` of Debian, Ubuntu, Fedora and Arch");
-}
 
 /* ---- the script ---- */
 
@@ -92,7 +77,7 @@ static void become_gdb(const struct debugger *d, int gate, pid_t parent, char *c
     else
         dup2(d->script, SCRIPT_FD);
     close_range(SCRIPT_FD + 1, ~0U, 0);
-    execv(d->program, argv);
+    execv(d->command.program, argv);
     _exit(STATUS_NO_EXEC);
 }
 
@@ -102,17 +87,12 @@ static yoke_error *fork_debugger(struct debugger *d, pid_t target)
     snprintf(attach, sizeof attach, "pipe attach %d | cat >/dev/null", (int)target);
     /* What is said on the way is not of interest, errors are: those go past the pipe. Servers are not asked
      * for debug information. */
-    char *const argv[] = {(char *)"gdb",
-                          (char *)"-q",
-                          (char *)"-iex",
-                          (char *)"set debuginfod enabled off",
-                          (char *)"-ex",
-                          attach,
-                          (char *)"-ex",
-                          (char *)GDB_AT_FIRST_PROMPT,
-                          (char *)"-x",
-                          (char *)"/proc/self/fd/3",
-                          NULL};
+    const char *const ours[] = {
+        "-q", "-iex",           "set debuginfod enabled off", "-ex", attach, "-ex", GDB_AT_FIRST_PROMPT,
+        "-x", "/proc/self/fd/3"};
+    char *argv[COMMAND_WORDS + ARGUMENTS_MAX] = {NULL};
+    memcpy(argv, d->command.words, d->command.count * sizeof *argv);
+    memcpy(argv + d->command.count, ours, sizeof ours);
     int gate[2];
     if (pipe2(gate, O_CLOEXEC) < 0)
         return yoke_raise_errno(errno, "the debugger's gate");
@@ -157,7 +137,7 @@ static yoke_error *wait_for_end(struct debugger *d, pid_t target, int *killed_by
     if (WIFSIGNALED(status))
         *killed_by = WTERMSIG(status);
     if (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_NO_EXEC)
-        return yoke_raise(&YOKE_PROCESS_FAILED, "%s could not be started", d->program);
+        return yoke_raise(&YOKE_PROCESS_FAILED, "%s could not be started", d->command.program);
     if (WIFEXITED(status) && WEXITSTATUS(status) == GDB_NO_ATTACH)
         return attach_refused(target, ATTACH_YAMA);
     return NULL;
@@ -178,7 +158,7 @@ static yoke_error *debug(struct debugger *d, pid_t target, int *killed_by)
 static yoke_error *prepare(struct debugger *d, const struct debugger_target *target)
 {
     YOKE_TRY(terminal_open(&d->terminal));
-    YOKE_TRY(find_program(d->program));
+    YOKE_TRY(debugger_command_find(&d->command, getenv("YOKE_DEBUGGER")));
     YOKE_TRY(make_script(d, target));
     YOKE_TRY(fork_debugger(d, target->request.pid));
     return adopt(d);

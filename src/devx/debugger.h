@@ -8,7 +8,10 @@
 struct debugger_target {
     struct pause_request request;
     const char *actor, *task;
-    const char *why; /* "pause" */
+    const char *why;  /* "pause" */
+    const char *text; /* printed above the prompt; NULL: nothing */
+    const char *file; /* with a line: that is shown in place of the frame; NULL or "": the frame */
+    int line;
 };
 
 /*

@@ -8,6 +8,7 @@
 #include "devx/gdb_script.h"
 
 #include "devx/commands.h"
+#include <string.h>
 
 /* Texts are another process': what the terminal or gdb would act on is not printed. */
 static void put_text(FILE *f, const char *text)
@@ -102,6 +103,34 @@ static void write_look(FILE *f, const struct pause_request *r)
             (unsigned long long)r->caller);
 }
 
+/* A text of several lines, and the line of the program that it is about. */
+static void write_text(FILE *f, const struct debugger_target *t)
+{
+    for (const char *line = t->text; *line;) {
+        int length = (int)strcspn(line, "\n");
+        char copy[512];
+        snprintf(copy, sizeof copy, "%.*s", length, line);
+        size_t indent = strspn(copy, " ");
+        fprintf(f, "echo ");
+        for (size_t i = 0; i < indent; i++)
+            fprintf(f, "\\040"); /* it would skip blanks */
+        put_text(f, copy + indent);
+        fprintf(f, "\\n\n");
+        line += length + (line[length] == '\n');
+    }
+}
+
+/* Where gdb finds no such file, it is of no interest. */
+static void write_place(FILE *f, const struct debugger_target *t)
+{
+    if (!t->file || !*t->file)
+        return;
+    fprintf(f, "python exec(\"try:\\n gdb.execute('list ");
+    for (const char *at = t->file; *at; at++)
+        fputc(strchr("'\"\\\n", *at) ? '?' : *at, f);
+    fprintf(f, ":%d,%d')\\nexcept gdb.error:\\n pass\")\n", t->line, t->line);
+}
+
 static void write_header(FILE *f, const struct debugger_target *t)
 {
     fprintf(f, "set prompt (yoke: ");
@@ -114,7 +143,17 @@ static void write_header(FILE *f, const struct debugger_target *t)
     put_text(f, t->actor);
     fprintf(f, "` (pid %d), task `", (int)t->request.pid);
     put_text(f, t->task);
-    fprintf(f, "`:\\040\nframe\n");
+    fprintf(f, "`:\\040");
+    if (t->text && *t->text) {
+        fprintf(f, "\\n\n");
+        write_text(f, t);
+        fprintf(f, "echo ");
+    }
+    fprintf(f, "\n");
+    if (t->file && *t->file)
+        write_place(f, t);
+    else
+        fprintf(f, "frame\n");
 }
 
 void gdb_script_write(FILE *f, const struct debugger_target *t)

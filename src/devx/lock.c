@@ -12,7 +12,7 @@
 
 YOKE_RECORD(hold_args, (boolean, is_far));
 YOKE_RECORD(lock_args, (str, task), (str, why), (i64, pid), (u64, answer), (u64, owed), (u64, caller),
-            (u64, frame));
+            (u64, frame), (str, text), (str, file), (i64, line));
 /* As wire.md has them; the debugger's two words are yoke's own. */
 YOKE_RECORD(lock_status, (str, msg_type), (list, str, subactor_uid, 2), (str, cid), (boolean, locked));
 YOKE_RECORD(lock_word, (str, msg_type), (list, str, subactor_uid, 2), (str, cid));
@@ -172,7 +172,10 @@ static struct debugger_target target_of(const struct tty_request *r, const lock_
                                                 .frame = args->frame},
                                     .actor = r->actor,
                                     .task = r->task,
-                                    .why = args->why};
+                                    .why = args->why,
+                                    .text = args->text,
+                                    .file = args->file,
+                                    .line = (int)args->line};
 }
 
 /* The uid as it travels; a view. */
@@ -327,8 +330,9 @@ static yoke_error *talk_in(yoke_context *ctx, struct lock_client *client, enum l
 static yoke_error *ask_root(yoke_portal *root, struct lock_client *client, enum lock_end *how)
 {
     const struct debugger_target *t = &client->target;
-    lock_args args = {t->task,           t->why,          t->request.pid, t->request.answer, t->request.owed,
-                      t->request.caller, t->request.frame};
+    lock_args args = {
+        t->task,           t->why,           t->request.pid,         t->request.answer,      t->request.owed,
+        t->request.caller, t->request.frame, t->text ? t->text : "", t->file ? t->file : "", t->line};
     yoke_context *ctx;
     lock_status mine;
     YOKE_TRY(yoke_context_open(root, &ctx, "yoke.devx:lock_tty", &args, &mine));

@@ -3,6 +3,7 @@
 #include "devx/commands.h"
 #include "devx/crash.h"
 #include "devx/dump.h"
+#include "devx/error_stop.h"
 #include "devx/oom.h"
 #include "devx/report.h"
 #include "devx/session.h"
@@ -21,12 +22,14 @@ static void root_begins(void)
 static yoke_error *runtime_begins(struct actor *a)
 {
     session_runtime_begins(a);
+    error_stop_begin(a);
     return dump_begin(a);
 }
 
 static void runtime_ends(struct actor *a)
 {
     session_runtime_ends();
+    error_stop_end();
     dump_end(a);
 }
 
@@ -40,6 +43,7 @@ static const struct actor_hooks hooks = {
     .root_begins = root_begins,
     .runtime_begins = runtime_begins,
     .runtime_ends = runtime_ends,
+    .error_leaves = error_stop_leaves,
     .root_signalled = signals_at_prompt,
     .child_starts = child_starts,
     .child_crashed = crash_describe,

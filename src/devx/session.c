@@ -49,8 +49,12 @@ static struct session *session_new(const struct session_stop *stop)
     if (!s)
         return NULL;
     s->owners = 2;
-    s->client.target = (struct debugger_target){
-        .request = pause_begin(&s->answer, stop->caller, stop->frame), .task = s->task, .why = stop->why};
+    s->client.target = (struct debugger_target){.request = pause_begin(&s->answer, stop->caller, stop->frame),
+                                                .task = s->task,
+                                                .why = stop->why,
+                                                .text = stop->text,
+                                                .file = stop->file,
+                                                .line = stop->line};
     pthread_mutex_lock(&shared.mutex);
     list_append(&shared.sessions, &s->in_process);
     pthread_mutex_unlock(&shared.mutex);

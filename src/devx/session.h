@@ -13,6 +13,9 @@
 struct session_stop {
     const char *why;
     void *caller, *frame;
+    const char *text; /* printed above the prompt; NULL: nothing */
+    const char *file; /* with a line: that is shown in place of the frame; NULL: the frame */
+    int line;
 };
 
 /*

@@ -1,5 +1,5 @@
 /* The calls that stop: yoke_pause and its kin. */
-#include "devx/session.h"
+#include "devx/stop.h"
 
 #include <stdlib.h>
 
@@ -17,7 +17,7 @@ static void tell_reason(const char *call, const yoke_error *e)
     tell(call, text);
 }
 
-static enum pause_answer stop(const char *call, struct actor *a, const struct session_stop *s)
+enum pause_answer stop_at(const char *call, struct actor *a, const struct session_stop *s)
 {
     yoke_error *no_debugger;
     enum pause_answer answer =
@@ -29,7 +29,7 @@ static enum pause_answer stop(const char *call, struct actor *a, const struct se
 }
 
 /* A task of a run without an actor, or any thread of a process without one. */
-static bool can_stop(const char *call, const struct actor *a)
+bool stop_can(const char *call, const struct actor *a)
 {
     if (task_here() ? a && a->debug_mode : session_has_runtime()) {
         if (!session_is_here())
@@ -41,29 +41,31 @@ static bool can_stop(const char *call, const struct actor *a)
     return false;
 }
 
-static yoke_error *pause_at(const char *call, bool shielded, void *caller, void *frame)
+yoke_error *stop_call(const char *call, bool shielded, const struct session_stop *s)
 {
     struct actor *a = task_here() ? actor_here() : NULL;
-    if (!can_stop(call, a))
+    if (!stop_can(call, a))
         return NULL;
     if (pause_owes_quit())
         return pause_result(PAUSE_QUIT);
     if (task_here() && !shielded && task_has_news(task_here())) {
-        yoke_log(YOKE_WARNING, "%s: no prompt in a scope that is cancelled: yoke_pause_shielded() opens one",
+        yoke_log(YOKE_WARNING, "%s: no prompt in a scope that is cancelled: %s_shielded() opens one", call,
                  call);
         return task_news(task_here());
     }
-    struct session_stop s = {.why = "pause", .caller = caller, .frame = frame};
-    return pause_result(stop(call, a, &s));
+    return pause_result(stop_at(call, a, s));
 }
 
-/* The debugger looks for the frame that these return to: no tail call may take it away. */
-#define KEEP_FRAME(e) __asm__ volatile("" : "+r"(e))
+static yoke_error *pause_at(const char *call, bool shielded, void *caller, void *frame)
+{
+    return stop_call(call, shielded,
+                     &(struct session_stop){.why = "pause", .caller = caller, .frame = frame});
+}
 
 __attribute__((noinline)) yoke_error *yoke_pause(void)
 {
     yoke_error *e = pause_at("yoke_pause", false, __builtin_return_address(0), __builtin_frame_address(0));
-    KEEP_FRAME(e);
+    STOP_KEEP_FRAME(e);
     return e;
 }
 
@@ -71,6 +73,6 @@ __attribute__((noinline)) yoke_error *yoke_pause_shielded(void)
 {
     yoke_error *e =
         pause_at("yoke_pause_shielded", true, __builtin_return_address(0), __builtin_frame_address(0));
-    KEEP_FRAME(e);
+    STOP_KEEP_FRAME(e);
     return e;
 }

@@ -1,0 +1,13 @@
+/* Errors that stop: where they leave, where they are raised. */
+#ifndef DEVX_ERROR_STOP_H
+#define DEVX_ERROR_STOP_H
+
+#include "actor/runtime.h"
+
+/* As actor_hooks.error_leaves. */
+void error_stop_leaves(struct actor *a, yoke_error *e, enum error_leaves what);
+/* The runtime of an actor begins, and ends: YOKE_DEBUG=raise holds in between. */
+void error_stop_begin(struct actor *a);
+void error_stop_end(void);
+
+#endif
