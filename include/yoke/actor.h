@@ -326,6 +326,8 @@ YOKE_MUST_USE yoke_error *yoke_portal_result(yoke_portal *portal, void *result);
 /*
  * Asks the actor to cancel itself; `*acknowledged` (may be NULL): it answered within `bound` (0: 0.5 s).
  * Shielded. A peer that is gone is no error. The nursery that started it does not take its end as a failure.
+ * YOKE_REMOTE, of a YOKE_PERMISSION: it refuses, since it is this actor's parent, or this one a stranger to
+ * it.
  */
 YOKE_MUST_USE yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t bound, bool *acknowledged);
 /* The same; YOKE_ACTOR_TOO_SLOW, with the peer and the bound, if it has not answered within it. */

@@ -40,6 +40,12 @@ static bool acknowledged_within(struct yoke_context *request, int64_t bound)
     return request->has_result;
 }
 
+/* One that may not ask for it is told so; whoever is gone, or fails in its end, ends all the same. */
+static yoke_error *refusal(struct yoke_context *request)
+{
+    return yoke_error_find(request->remote, &YOKE_PERMISSION) ? context_remote_error(request) : NULL;
+}
+
 yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t bound, bool *acknowledged)
 {
     if (acknowledged)
@@ -60,6 +66,8 @@ yoke_error *yoke_portal_cancel_actor(yoke_portal *portal, int64_t bound, bool *a
     bool answered = !e && acknowledged_within(request, bound ? bound : ACKNOWLEDGE_BOUND);
     if (acknowledged)
         *acknowledged = answered;
+    if (!e)
+        e = refusal(request);
     context_end(request);
     if (!e || !yoke_error_is(e, &YOKE_TRANSPORT_CLOSED))
         return e;

@@ -70,6 +70,18 @@ static yoke_error *end_soon(const ending *args, yoke_type_none *result)
         kill(getpid(), args->signal);
     _exit(0);
 }
+/* Asks its parent to end. */
+static yoke_error *end_parent(const yoke_type_none *args, yoke_type_none *result)
+{
+    yoke_portal *parent;
+    bool acknowledged = true;
+    YOKE_TRY(yoke_find_existing("root", &parent));
+    yoke_error *e = yoke_portal_cancel_actor(parent, 0, &acknowledged);
+    if (acknowledged || !yoke_error_find(e, &YOKE_PERMISSION))
+        return yoke_portal_close(parent, yoke_error_join(e, yoke_raise(&CHECK_FAILED, "no refusal")));
+    yoke_error_free(e);
+    return yoke_portal_close(parent, yoke_portal_must_cancel_actor(parent, 0));
+}
 static yoke_error *stop_for_debugger(const yoke_type_none *args, yoke_type_none *result)
 {
     return yoke_pause();
@@ -137,9 +149,10 @@ static yoke_error *link_up(yoke_context *ctx, const yoke_type_none *args, yoke_t
 YOKE_MODULE(ends, YOKE_CALL(add, pair, sum), YOKE_CALL(who_am_i, none, word), YOKE_CALL(my_uuid, none, word),
             YOKE_CALL(nothing, none, none), YOKE_CALL(doze, nap, none), YOKE_CALL(claim_wrong, none, none),
             YOKE_CALL(fail_at, nap, none), YOKE_CALL(end_soon, ending, none),
-            YOKE_CALL(stop_for_debugger, none, none), YOKE_CALL(wait_and_tell, word, none),
-            YOKE_CALL(in_the_middle, plan, report), YOKE_CONTEXT(link_up, none, none, none),
-            YOKE_CONTEXT_STREAM(flow, none, none, none, none, sum), YOKE_STREAM(trickle, none, sum));
+            YOKE_CALL(end_parent, none, none), YOKE_CALL(stop_for_debugger, none, none),
+            YOKE_CALL(wait_and_tell, word, none), YOKE_CALL(in_the_middle, plan, report),
+            YOKE_CONTEXT(link_up, none, none, none), YOKE_CONTEXT_STREAM(flow, none, none, none, none, sum),
+            YOKE_STREAM(trickle, none, sum));
 
 /* ---- helpers ---- */
 
@@ -1158,6 +1171,19 @@ static yoke_error *strict_text(struct scene *s)
     EXPECT(yoke_portal_must_cancel_actor(p, YOKE_MS(120)), &YOKE_ACTOR_TOO_SLOW, "within 120 ms");
     return NULL;
 }
+/* It is not that the parent is too slow, or gone: it refuses. */
+static yoke_error *ask_to_end_parent(struct scene *s)
+{
+    YOKE_TRY(start_one(s, "child", &s->portal));
+    EXPECT(yoke_call(s->portal, "ends:end_parent", NULL, NULL), &YOKE_REMOTE,
+           "actor `child` may not cancel this one: it is its child");
+    return yoke_call(s->portal, "ends:nothing", NULL, NULL);
+}
+static void test_child_that_asks_its_parent_to_end_is_refused(void **state)
+{
+    assert_success(tree_with_actors(ask_to_end_parent, NULL));
+}
+
 static void test_portal_07_strict_bound(void **state)
 {
     assert_success(tree_with_actors(cancel_strictly, NULL));
@@ -1178,4 +1204,5 @@ TREE_MAIN(TEST(test_rpc_21_value_arrives_and_the_actor_is_reaped), TEST(test_spa
           TEST(test_sup_22_failure_and_outer_cancellation), TEST(test_sup_22_own_cancellation_is_no_news),
           TEST(test_sup_13_shield_around_the_children),
           TEST(test_sup_27_no_escalation_while_the_terminal_is_waited_for), TEST(test_hard_kill_on_request),
-          TEST(test_portal_05_identity), TEST(test_portal_07_strict_bound))
+          TEST(test_portal_05_identity), TEST(test_portal_07_strict_bound),
+          TEST(test_child_that_asks_its_parent_to_end_is_refused))
