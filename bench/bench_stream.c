@@ -3,10 +3,9 @@
  * reader takes as much as there is; the small ones beside ZeroMQ too.
  *
  * A receiver keeps 64 unread messages; beyond that a sender is failed. So each row is measured in the ways
- * that an application has: with credits, which bounds the memory (it has at most as many messages in flight
- * as the reader keeps, and the reader gives half of them back at a time): 64, and 1000, which is the bound
- * that ZeroMQ has; and with a reader that allows overruns, which takes what memory it needs. All are timed to
- * the reader's word that it has all.
+ * that an application has: with backpressure, which bounds the memory, by 64 messages that the reader keeps,
+ * and by 1000, which is the bound that ZeroMQ has; and with a reader that allows overruns, which takes what
+ * memory it needs. All are timed to the reader's word that it has all.
  */
 #include "measure.h"
 #include "peer_zmq.h"
@@ -22,13 +21,13 @@
 enum { ROUNDS = 11, READ_BYTES = 256 << 10, WAYS = 3 };
 
 YOKE_RECORD(place, (u32, core));
-/* count: of messages; window: how many may be in flight, 0: any number. */
-YOKE_RECORD(job, (u64, count), (u32, window));
+/* count: of messages; kept: how many the reader keeps, 0: any number. */
+YOKE_RECORD(job, (u64, count), (u32, kept));
 
 static const struct way {
     const char *name;
-    uint32_t window;
-} ways[WAYS] = {{"64 credits", 64}, {"1000 credits", 1000}, {"overruns allowed", 0}};
+    uint32_t kept;
+} ways[WAYS] = {{"backpressure at 64", 64}, {"backpressure at 1000", 1000}, {"overruns allowed", 0}};
 
 struct work {
     size_t bytes, count;
@@ -43,65 +42,52 @@ static yoke_error *pin(const place *args, yoke_type_none *result)
     return NULL;
 }
 
-static yoke_error *take_all(yoke_stream *stream, const job *args)
+static yoke_error *take_all(yoke_stream *stream, uint64_t count)
 {
-    const uint32_t half = args->window / 2;
-    for (uint64_t i = 1; i <= args->count; i++) {
+    for (uint64_t i = 0; i < count; i++) {
         yoke_bytes one;
         YOKE_TRY(yoke_recv(stream, &one));
         yoke_record_free(&yoke_record_bytes, &one);
-        if (half && i % half == 0)
-            YOKE_TRY(yoke_send(stream, &half));
     }
-    return NULL;
+    return yoke_send(stream, &count);
 }
 
 static yoke_error *sink(yoke_context *ctx, const job *args, yoke_type_none *result)
 {
     YOKE_TRY(yoke_context_started(ctx, NULL));
     yoke_stream *stream;
-    YOKE_TRY(yoke_stream_open(
-        ctx, &stream, &(yoke_stream_options){.allow_overruns = !args->window, .buffer = args->window}));
-    yoke_error *e = take_all(stream, args);
-    if (!e)
-        e = yoke_send(stream, &(uint32_t){0});
-    return yoke_stream_close(stream, e);
+    const yoke_stream_options options = {.allow_overruns = !args->kept, .buffer = args->kept};
+    YOKE_TRY(yoke_stream_open(ctx, &stream, &options));
+    return yoke_stream_close(stream, take_all(stream, args->count));
 }
 
-YOKE_MODULE(flow, YOKE_CALL(pin, place, none), YOKE_CONTEXT_STREAM(sink, job, none, none, bytes, u32));
+YOKE_MODULE(flow, YOKE_CALL(pin, place, none), YOKE_CONTEXT_STREAM(sink, job, none, none, bytes, u64));
 
-static yoke_error *send_all(yoke_stream *stream, const struct work *work, uint32_t window)
+static yoke_error *send_all(yoke_stream *stream, const struct work *work)
 {
-    uint32_t credit = window;
     const yoke_bytes one = {work->content, work->bytes};
-    for (size_t i = 0; i < work->count; i++) {
-        if (window && credit == 0)
-            YOKE_TRY(yoke_recv(stream, &credit));
-        credit--;
+    for (size_t i = 0; i < work->count; i++)
         YOKE_TRY(yoke_send(stream, &one));
-    }
-    /* The credits that are still out, and then the last word. */
-    for (credit = 1; credit;)
-        YOKE_TRY(yoke_recv(stream, &credit));
-    return NULL;
+    uint64_t taken;
+    return yoke_recv(stream, &taken);
 }
 
-static yoke_error *timed_send(yoke_context *ctx, const struct work *work, uint32_t window, double *ns)
+static yoke_error *timed_send(yoke_context *ctx, const struct work *work, uint32_t kept, double *ns)
 {
     yoke_stream *stream;
-    YOKE_TRY(yoke_stream_open(ctx, &stream, NULL));
+    YOKE_TRY(yoke_stream_open(ctx, &stream, &(yoke_stream_options){.backpressure = kept}));
     double begun = measure_now_ns();
-    yoke_error *e = send_all(stream, work, window);
+    yoke_error *e = send_all(stream, work);
     *ns = (measure_now_ns() - begun) / (double)work->count;
     return yoke_stream_close(stream, e);
 }
 
-static yoke_error *one_round(yoke_portal *portal, const struct work *work, uint32_t window, double *ns)
+static yoke_error *one_round(yoke_portal *portal, const struct work *work, uint32_t kept, double *ns)
 {
     yoke_context *ctx;
     measure_pin(measure_core(0));
-    YOKE_TRY(yoke_context_open(portal, &ctx, "flow:sink", &(job){work->count, window}, NULL));
-    YOKE_TRY(yoke_context_close(ctx, timed_send(ctx, work, window, ns)));
+    YOKE_TRY(yoke_context_open(portal, &ctx, "flow:sink", &(job){work->count, kept}, NULL));
+    YOKE_TRY(yoke_context_close(ctx, timed_send(ctx, work, kept, ns)));
     measure_unpin();
     return NULL;
 }
@@ -150,7 +136,7 @@ struct rounds {
 static void print_beside_zmq(struct rounds *r, const struct way *way, double *ours)
 {
     char name[96];
-    const char *aim = way->window == 64 ? "" : "<= 0.5";
+    const char *aim = way->kept == 64 ? "" : "<= 0.5";
     snprintf(name, sizeof name, "stream of 64 B, %s : ZeroMQ PAIR over ipc", way->name);
     if (peer_zmq_is_there())
         measure_row_least(name, ours, r->zmq, ROUNDS, aim, "a message; the least of all rounds");
@@ -178,7 +164,7 @@ static yoke_error *measure_round(yoke_portal *portal, struct work *work, struct 
 {
     const unsigned cores[2] = {measure_core(0), measure_core(1)};
     for (int way = 0; way < WAYS; way++)
-        YOKE_TRY(one_round(portal, work, ways[way].window, &r->ours[way][i]));
+        YOKE_TRY(one_round(portal, work, ways[way].kept, &r->ours[way][i]));
     struct peer_zmq zmq = {work->bytes, work->count, work->content};
     if (work->bytes == 64 && peer_zmq_is_there())
         YOKE_TRY(measure_plain(peer_zmq_stream, cores, &zmq, &r->zmq[i]));
