@@ -550,6 +550,15 @@ yoke_error *context_while_open(const struct yoke_context *ctx, yoke_error *e)
     return e;
 }
 
+/* Has the far task failed of nothing but the end of the stream, which the body closed on its way out? The
+ * Stop is ahead of the cancel request then, and what the far task makes of it is a matter of time. */
+static bool is_of_our_way_out(const struct yoke_context *ctx)
+{
+    static const yoke_error_kind *const end[] = {&YOKE_END_OF_CHANNEL};
+    return ctx->stream.cut && yoke_error_is(ctx->remote, &YOKE_REMOTE) &&
+           yoke_error_is_only(yoke_error_cause(ctx->remote), end, 1);
+}
+
 yoke_error *context_settle(struct yoke_context *ctx, yoke_error *e)
 {
     if (!ctx->remote)
@@ -567,6 +576,8 @@ yoke_error *context_settle(struct yoke_context *ctx, yoke_error *e)
     yoke_error_free(taken);
     if (was_met) /* the far side's own account says why */
         return yoke_error_join(e, context_while_open(ctx, context_remote_error(ctx)));
+    if (e && is_of_our_way_out(ctx))
+        return e;
     if (!e || yoke_error_is_cancelled(e)) {
         /* A real error is never masked by a cancellation. */
         yoke_error_free(e);

@@ -44,6 +44,7 @@ struct yoke_stream {
     size_t room;      /* unread messages that are kept; 0: as many as tasks wait for one */
     size_t receiving; /* tasks that wait for one */
     bool stop_sent;
+    bool cut; /* closed by a body that was failing, or being cancelled */
     bool keep_on_type_error;
     bool ended;                 /* the peer's Stop, or the end of the dialog, was met by a receive */
     struct yoke_fanout *fanout; /* once there are subscribers */

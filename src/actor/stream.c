@@ -284,6 +284,7 @@ yoke_error *yoke_stream_close(yoke_stream *stream, yoke_error *e)
     if (context_answer(ctx, DIALOG_CALLS_STREAM_CLOSE) == DIALOG_DO)
         stream_say_stop(ctx);
     ctx->stream.closed = true;
+    ctx->stream.cut = e != NULL;
     context_drop_inbox(ctx);
     fanout_end(ctx->stream.fanout);
     context_wake(ctx); /* other tasks that wait in a receive */

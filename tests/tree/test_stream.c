@@ -15,6 +15,7 @@ enum { HANG, RETURN, FAIL };
 /* What a `send` does: so many items, then it closes its stream and returns, fails, or hangs before or after
  * that. */
 YOKE_RECORD(plan, (u32, count), (u8, then), (boolean, close_first));
+YOKE_RECORD(where, (boolean, below));
 
 static yoke_error *wait_long(void)
 {
@@ -73,6 +74,27 @@ static yoke_error *count_all(yoke_context *ctx, const yoke_type_none *args, amou
     while (!(e = yoke_recv(stream, &item)))
         result->count++;
     return yoke_stream_close(stream, yoke_end_is_fine(e));
+}
+
+/* Takes the end of the stream for an error: by itself, or by a task below it. */
+static yoke_error *read_on(void *stream)
+{
+    amount item;
+    for (;;)
+        YOKE_TRY(yoke_recv(stream, &item));
+}
+static yoke_error *read_below(yoke_stream *stream)
+{
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    return yoke_nursery_close(&n, yoke_spawn(&n, read_on, stream));
+}
+static yoke_error *want_more(yoke_context *ctx, const where *args, yoke_type_none *result)
+{
+    yoke_stream *stream;
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    YOKE_TRY(yoke_stream_open(ctx, &stream, NULL));
+    return yoke_stream_close(stream, args->below ? read_below(stream) : read_on(stream));
 }
 
 /* Opens no stream at all. */
@@ -137,6 +159,7 @@ YOKE_MODULE(ends, YOKE_CALL(count_ignored, none, u32),
             YOKE_CONTEXT_STREAM(echo, none, none, amount, amount, amount),
             YOKE_CONTEXT_STREAM(send, plan, none, word, amount, amount),
             YOKE_CONTEXT_STREAM(count_all, none, none, amount, amount, none),
+            YOKE_CONTEXT_STREAM(want_more, where, none, none, amount, none),
             YOKE_CONTEXT_STREAM(ignore, none, none, none, amount, none),
             YOKE_CONTEXT_STREAM(read_late, plan, none, amount, amount, none),
             YOKE_CONTEXT_STREAM(echo_blobs, none, none, none, blob, blob),
@@ -365,6 +388,55 @@ static yoke_error *cancelled_close(struct scene *s)
 {
     return with_context(s, "ends:count_all", NULL, close_in_cancelled_scope);
 }
+
+/* The body is cancelled, or fails, and closes its stream on the way: that the far task, which hears of the
+ * end before it is cancelled, fails of that is no news. */
+struct way_out {
+    where far;
+    yoke_scope *scope; /* that is cancelled; NULL: the body fails */
+};
+static yoke_error *leave_stream(struct scene *s)
+{
+    const struct way_out *w = s->arg;
+    YOKE_TRY(send_run(s, 0, 3));
+    if (!w->scope)
+        return yoke_raise(&APP_K, "the body's own");
+    yoke_scope_cancel(w->scope, NULL);
+    return yoke_checkpoint();
+}
+static yoke_error *leave_and_let_it_fail(struct scene *s)
+{
+    yoke_scope shield;
+    yoke_error *e = with_stream(s, NULL, leave_stream);
+    CHECK(!yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true}));
+    while (!yoke_context_has_ended(s->ctx))
+        yoke_error_free(yoke_sleep(YOKE_MS(1)));
+    return yoke_scope_close(&shield, e);
+}
+static yoke_error *let_go_each_way(struct scene *s)
+{
+    for (int below = 0; below < 2; below++) {
+        yoke_scope scope;
+        struct way_out w = {{below}, &scope};
+        s->arg = &w;
+        YOKE_TRY(yoke_scope_open(&scope));
+        YOKE_TRY(yoke_scope_close(&scope, with_context(s, "ends:want_more", &w.far, leave_and_let_it_fail)));
+        CHECK(yoke_scope_cancelled_caught(&scope));
+        w.scope = NULL;
+        yoke_error *e = with_context(s, "ends:want_more", &w.far, leave_and_let_it_fail);
+        char *text = yoke_error_text(e);
+        bool noted = !text || strstr(text, "failed too");
+        free(text);
+        EXPECT(e, &APP_K, "the body's own");
+        CHECK(!noted);
+    }
+    return NULL;
+}
+static void test_end_of_a_stream_that_was_left_is_no_failure(void **state)
+{
+    assert_success(tree_with_child("ends", let_go_each_way, NULL));
+}
+
 static void test_str_03_04_close_tells_the_peer_in_a_cancelled_scope(void **state)
 {
     assert_success(tree_with_child("ends", cancelled_close, NULL));
@@ -851,6 +923,7 @@ TREE_MAIN(TEST(test_str_01_02_20_ping_pong_till_the_parent_closes),
           TEST(test_str_16_a_stream_is_opened_once), TEST(test_str_17_remote_error_wins_over_the_end),
           TEST(test_str_15_send_tells_the_remote_error),
           TEST(test_str_03_04_close_tells_the_peer_in_a_cancelled_scope),
+          TEST(test_end_of_a_stream_that_was_left_is_no_failure),
           TEST(test_str_05_cancellation_closes_nothing), TEST(test_str_06_readers_come_and_go),
           TEST(test_str_13_39_close_wakes_a_reader), TEST(test_str_11_the_far_process_dies),
           TEST(test_ctx_49_matrix_of_leaving_a_streaming_child), TEST(test_str_33_nil_is_a_message),
