@@ -83,6 +83,8 @@ static yoke_error *encode_bytes(struct pack *p, const yoke_bytes *bytes, const s
 {
     if (bytes->size > UINT32_MAX)
         return too_long(path, bytes->size);
+    if (!bytes->data && bytes->size)
+        return record_misfit(path, "%zu bytes without memory", bytes->size);
     msgpack_pack_bin(&p->packer, bytes->size);
     pack_lasting(p, bytes->data, bytes->size);
     return NULL;

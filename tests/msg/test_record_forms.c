@@ -391,6 +391,8 @@ static void test_type_12_maps(void **state)
     EXPECT_REFUSED(drawing, &item, "not UTF-8");
     item.figures.items = NULL;
     EXPECT_REFUSED(drawing, &item, "args.figures: a list of 2 items without memory");
+    limited blobs = {.blob = {NULL, 2}};
+    EXPECT_REFUSED(limited, &blobs, "args.blob: 2 bytes without memory");
     EXPECT_MISFIT(limited, "\x81\xa5pairs\x81\x01\x01", "args.pairs: expected str as a key, got int");
     EXPECT_MISFIT(limited,
                   "\x81\xa5pairs\x83\xa1"
