@@ -402,6 +402,9 @@ static yoke_error *start(yoke_actors *actors, const struct start *s, yoke_portal
         close(spawned.channel_fd);
         return e;
     }
+    c->debug_mode = spawn_debug_mode(actors, o);
+    if (c->actor->hooks && c->actor->hooks->child_starts)
+        c->actor->hooks->child_starts(c);
     e = connect_child(actors, c, spawned.channel_fd, s);
     if (!e && o->listen)
         e = registrar_bid_listen(c, o->listen);

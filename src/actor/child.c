@@ -79,8 +79,6 @@ struct child_step child_step(enum child_state state, enum child_event event)
 
 enum { LEAST_TERM_MS = 100, HURRY_MS = 500, LOSS_BOUND_MS = 500, SWEEP_MS = 600 };
 
-enum { REPORT_BYTES_MAX = 4 << 20 };
-
 /* A debugger may hold the child for as long as the person wants: no bound passes meanwhile. */
 static bool is_held(const struct child *c)
 {
@@ -338,22 +336,11 @@ bool child_push(struct child *c)
 
 /* ---- the end ---- */
 
-/* What the child's crash handler left in its pipe; SIGKILL leaves nothing. Bounded: a process that the child
- * forked has the pipe too, and may write on. */
+/* What the child's crash handler left in its pipe; SIGKILL leaves nothing. */
 static void read_report(struct child *c, yoke_error *death)
 {
-    struct buffer report = BUFFER_EMPTY;
-    while (buffer_size(&report) < REPORT_BYTES_MAX) {
-        if (!buffer_reserve(&report, 1 << 16))
-            break;
-        ssize_t n = read(c->crash_fd, report.data + report.end, 1 << 16);
-        if (n <= 0)
-            break;
-        report.end += (size_t)n;
-    }
     if (c->actor->hooks && c->actor->hooks->child_crashed)
-        c->actor->hooks->child_crashed(death, buffer_begin(&report), buffer_size(&report));
-    buffer_free(&report);
+        c->actor->hooks->child_crashed(death, buffer_begin(&c->crash.report), buffer_size(&c->crash.report));
 }
 
 /* A SIGTERM had ended it before anybody asked. If it came from here, or was meant for this actor too, it is
@@ -391,8 +378,7 @@ static void judge(struct child *c)
         if (WIFSIGNALED(c->status) || c->status_lost)
             read_report(c, c->death);
     }
-    close(c->crash_fd);
-    c->crash_fd = -1;
+    crash_pipe_close(&c->crash);
     yoke_event_set(&c->verdict);
 }
 
@@ -491,6 +477,7 @@ static yoke_error *supervise(void *arg)
     YOKE_TRY(yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true}));
     yoke_error *e = watch(c);
     wait_drained(c);
+    crash_pipe_finish(&c->crash);
     judge(c);
     registrar_remove_child(c);
     if (c->peer && c->peer->reading)
@@ -520,9 +507,9 @@ yoke_error *child_new(struct child **out, yoke_actors *nursery, const yoke_uid *
                             .uid = *uid,
                             .pid = yoke_process_pid(process),
                             .process = process,
-                            .crash_fd = crash_fd,
                             .starting = true,
                             .deadline = YOKE_NEVER};
+        crash_pipe_init(&c->crash, crash_fd);
         yoke_event_init(&c->verdict);
         yoke_event_init(&c->reaped);
         char name[80];
@@ -541,8 +528,6 @@ yoke_error *child_new(struct child **out, yoke_actors *nursery, const yoke_uid *
     list_append(&nursery->children, &c->in_nursery);
     nursery->unreaped++;
     *out = c;
-    if (c->actor->hooks && c->actor->hooks->child_starts)
-        c->actor->hooks->child_starts(c);
     return NULL;
 }
 

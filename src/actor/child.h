@@ -9,6 +9,7 @@
 #ifndef ACTOR_CHILD_H
 #define ACTOR_CHILD_H
 
+#include "actor/crash_pipe.h"
 #include "actor/peer.h"
 
 enum child_state {
@@ -66,7 +67,8 @@ struct child {
     pid_t pid;
     struct address address; /* where it was bidden to listen; kind ADDRESS_NONE: nowhere */
     yoke_process *process;
-    int crash_fd; /* what it writes when it crashes; -1: read already */
+    struct crash_pipe crash; /* what it writes when it crashes */
+    bool debug_mode;
     struct peer *peer;
     enum child_state state;
     unsigned pending;    /* events that the supervisor has not yet taken, or puts off: 1 << event */

@@ -31,6 +31,9 @@ struct actor_hooks {
     bool (*root_signalled)(struct actor *a, int number);
     /* In a parent: a child is there. */
     void (*child_starts)(struct child *c);
+    /* In a parent, in a task of its own, if crash_pipe_watch was called: a living child has written into its
+     * crash pipe (c->crash.report). It does not end before this returns. */
+    void (*child_writes)(struct child *c);
     /*
      * In a parent: a child was killed by a signal and is reaped. `report` is what it left in its pipe (may be
      * empty or cut). Adds what the report tells to `e` (of kind YOKE_ACTOR_DIED): address, task,

@@ -223,11 +223,12 @@ static bool pack_modules(struct buffer *out, const char *const *modules)
     return false;
 }
 
-static bool decide_debug(int child, int nursery, bool inherited)
+bool spawn_debug_mode(const yoke_actors *actors, const yoke_actor_options *o)
 {
-    if (child)
-        return child > 0;
-    return nursery ? nursery > 0 : inherited;
+    int nursery = actors->options.debug_mode;
+    if (o->debug_mode)
+        return o->debug_mode > 0;
+    return nursery ? nursery > 0 : actors->actor->debug_mode;
 }
 
 static struct raw_view view(const struct buffer *b)
@@ -306,7 +307,7 @@ yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_a
     if (a->root.kind != ADDRESS_NONE)
         address_print(&a->root, root);
     spawn_extra extra = {
-        .debug_mode = decide_debug(o->debug_mode, actors->options.debug_mode, a->debug_mode),
+        .debug_mode = spawn_debug_mode(actors, o),
         .debug_words = a->debug_words,
         .no_dump = a->no_dump,
         .backend = (uint8_t)actors->options.backend,

@@ -37,6 +37,8 @@ struct spawn_plan {
     size_t count;
 };
 YOKE_MUST_USE yoke_error *spawn_program(const struct spawn_plan *plan, yoke_process **out);
+/* Is a child of these options to be in debug mode? */
+bool spawn_debug_mode(const yoke_actors *actors, const yoke_actor_options *options);
 /* Tells a child what it is to be. `modules`: those of the options, as module_parse gives them. Posted. */
 YOKE_MUST_USE yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors,
                                           const yoke_actor_options *options, const char **modules);

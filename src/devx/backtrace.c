@@ -153,6 +153,7 @@ static bool fill(struct reader *r)
     r->out->file = memory_strdup(place->file);
     r->out->function = memory_strdup(place->function);
     r->out->line = place->line;
+    r->out->pc = place->pc;
     return r->out->file && r->out->function;
 }
 
@@ -178,8 +179,10 @@ static void read_frames(struct reader *r)
         if (i == REPORT_FIRST && report->frames.total > report->frame_count)
             r->gap = r->count;
         /* All but the innermost are addresses that a call returns to: the call is before them. */
-        r->count += symbols_read(r->symbols, report->frames.pc[i] - (i > 0), r->frames + r->count,
-                                 FRAMES_MAX - r->count);
+        size_t n = symbols_read(r->symbols, report->frames.pc[i] - (i > 0), r->frames + r->count,
+                                FRAMES_MAX - r->count);
+        for (; n; n--)
+            r->frames[r->count++].pc = report->frames.pc[i];
     }
     while (r->count > 1 && symbol_is_start(&r->frames[r->count - 1]))
         r->count--;

@@ -11,6 +11,7 @@ struct backtrace {
      * file NULL: none. */
     char *file, *function;
     int line;
+    uint64_t pc; /* as the report has it */
 };
 
 /*

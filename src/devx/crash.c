@@ -6,6 +6,7 @@
 #define UNW_LOCAL_ONLY
 #include "devx/crash.h"
 
+#include "devx/crash_wait.h"
 #include "devx/report.h"
 #include "task/stack_info.h"
 
@@ -326,6 +327,16 @@ static void tell_maps(void)
     write_section(REPORT_MAPS, lines, used);
 }
 
+static void wait_for_debugger(void)
+{
+    if (!crash_wait_is_on())
+        return;
+    struct report_wait w = crash_wait_begin();
+    write_section(REPORT_WAITS, &w, sizeof w);
+    if (!crash.silent)
+        crash_wait();
+}
+
 /* ---- the report on stderr ---- */
 
 static const char *signal_text(int number)
@@ -496,8 +507,9 @@ void crash_tell_running(void *context)
 /* ---- the handler ---- */
 
 typedef void (*stage_fn)(void);
-static const stage_fn pipe_stages[] = {tell_head, find_task,   tell_task, unwind, tell_frames,
-                                       tell_text, tell_spawns, tell_maps, NULL};
+static const stage_fn pipe_stages[] = {tell_head,         find_task, tell_task,   unwind,
+                                       tell_frames,       tell_text, tell_spawns, tell_maps,
+                                       wait_for_debugger, NULL};
 static const stage_fn stderr_stages[] = {print_head, find_task, print_task, unwind, print_frames, NULL};
 
 /* By the default action, and with the siginfo that it came with. */
@@ -520,6 +532,8 @@ static void die_of_it(void)
 static void on_crash(int number, siginfo_t *info, void *context)
 {
     int none = 0, tid = (int)syscall(SYS_gettid);
+    if (crash_wait_is_release(info))
+        return;
     if (getpid() != crash.pid) {
         /* A fork of the process that installed us: its crash is none of ours to report. */
         crash.info = *info;

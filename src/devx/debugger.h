@@ -12,6 +12,7 @@ struct debugger_target {
     const char *text; /* printed above the prompt; NULL: nothing */
     const char *file; /* with a line: that is shown in place of the frame; NULL or "": the frame */
     int line;
+    bool crashed; /* it can't go on: no step moves it, and its death is what follows the answer */
 };
 
 /*

@@ -68,9 +68,22 @@ static void write_ends(FILE *f)
                "yoke-note-history\n");
 }
 
+static const char *const moves[] = {"next", "step", "nexti", "stepi", "until", "advance", "finish"};
+enum { MOVES = sizeof moves / sizeof *moves };
+
+/* An error in a hook keeps the command from being run. */
+static void write_no_moves(FILE *f)
+{
+    for (size_t i = 0; i < MOVES; i++)
+        fprintf(f,
+                "define hook-%s\n"
+                "  python raise gdb.GdbError(\"it has crashed, and can't go on: `continue` lets it die\")\n"
+                "end\n",
+                moves[i]);
+}
+
 static void write_moves(FILE *f, const struct pause_request *r)
 {
-    static const char *const moves[] = {"next", "step", "nexti", "stepi", "until", "advance", "finish"};
     fprintf(f,
             "define yoke-leave\n"
             "  if $yoke_answered == 0\n"
@@ -79,7 +92,7 @@ static void write_moves(FILE *f, const struct pause_request *r)
             "  end\n"
             "end\n",
             PAUSE_CONTINUE, (unsigned long long)r->caller);
-    for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++)
+    for (size_t i = 0; i < MOVES; i++)
         fprintf(f, "define hook-%s\n  yoke-leave\nend\n", moves[i]);
 }
 
@@ -89,16 +102,17 @@ static void write_look(FILE *f, const struct pause_request *r)
     fprintf(f,
             "define yoke-look\n"
             "  if (unsigned long)$sp <= %#llx && (unsigned long)$sp > %#llx\n"
+            "    set $yoke_thread = $_thread\n"
             "    while $pc != %#llx\n"
             "      up-silently\n"
             "    end\n"
-            "    set $yoke_thread = $_thread\n"
             "  end\n"
             "end\n"
             "set $yoke_thread = 1\n"
             "thread apply all -q -s yoke-look\n"
             "pipe thread $yoke_thread | cat >/dev/null\n"
-            "yoke-look\n",
+            /* Of a broken stack the frame may not be found. */
+            "python exec(\"try:\\n gdb.execute('yoke-look')\\nexcept gdb.error:\\n pass\")\n",
             (unsigned long long)r->frame, (unsigned long long)r->frame - 0x10000,
             (unsigned long long)r->caller);
 }
@@ -163,7 +177,10 @@ void gdb_script_write(FILE *f, const struct debugger_target *t)
     fprintf(f, "set confirm off\npipe handle SIGCONT nostop noprint pass | cat >/dev/null\n");
     write_answer(f, &t->request);
     write_ends(f);
-    write_moves(f, &t->request);
+    if (t->crashed)
+        write_no_moves(f);
+    else
+        write_moves(f, &t->request);
     write_look(f, &t->request);
     write_header(f, t);
     fputs(GDB_LOAD_COMMANDS "\n", f);

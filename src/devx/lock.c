@@ -9,10 +9,11 @@
 
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 YOKE_RECORD(hold_args, (boolean, is_far));
 YOKE_RECORD(lock_args, (str, task), (str, why), (i64, pid), (u64, answer), (u64, owed), (u64, caller),
-            (u64, frame), (str, text), (str, file), (i64, line));
+            (u64, frame), (str, text), (str, file), (i64, line), (str, actor), (boolean, crashed));
 /* As wire.md has them; the debugger's two words are yoke's own. */
 YOKE_RECORD(lock_status, (str, msg_type), (list, str, subactor_uid, 2), (str, cid), (boolean, locked));
 YOKE_RECORD(lock_word, (str, msg_type), (list, str, subactor_uid, 2), (str, cid));
@@ -175,7 +176,8 @@ static struct debugger_target target_of(const struct tty_request *r, const lock_
                                     .why = args->why,
                                     .text = args->text,
                                     .file = args->file,
-                                    .line = (int)args->line};
+                                    .line = (int)args->line,
+                                    .crashed = args->crashed};
 }
 
 /* The uid as it travels; a view. */
@@ -270,7 +272,7 @@ static yoke_error *lock_tty(yoke_context *ctx, const lock_args *args, lock_statu
     YOKE_TRY(check_asker(ctx->peer));
     YOKE_TRY(lock_need(a));
     struct tty_lock *lock = a->tty;
-    struct tty_request r = {.actor = ctx->far.name,
+    struct tty_request r = {.actor = *args->actor ? args->actor : ctx->far.name,
                             .uuid = ctx->far.uuid,
                             .task = args->task,
                             .cid = ctx->cid,
@@ -306,7 +308,8 @@ static yoke_error *talk(yoke_stream *stream, const yoke_context *ctx, struct loc
 {
     debugger_word word;
     YOKE_TRY(hear(stream, "Debugger", &word));
-    YOKE_TRY(pause_allow((pid_t)word.pid));
+    if (client->target.request.pid == getpid()) /* a crashed child has allowed it itself */
+        YOKE_TRY(pause_allow((pid_t)word.pid));
     YOKE_TRY(say(stream, ctx, "LockAllow"));
     /* What was sent has to leave before the whole process stands still. */
     YOKE_TRY(yoke_cancel_shielded_checkpoint());
@@ -332,7 +335,8 @@ static yoke_error *ask_root(yoke_portal *root, struct lock_client *client, enum 
     const struct debugger_target *t = &client->target;
     lock_args args = {
         t->task,           t->why,           t->request.pid,         t->request.answer,      t->request.owed,
-        t->request.caller, t->request.frame, t->text ? t->text : "", t->file ? t->file : "", t->line};
+        t->request.caller, t->request.frame, t->text ? t->text : "", t->file ? t->file : "", t->line,
+        t->actor,          t->crashed};
     yoke_context *ctx;
     lock_status mine;
     YOKE_TRY(yoke_context_open(root, &ctx, "yoke.devx:lock_tty", &args, &mine));
@@ -373,7 +377,8 @@ yoke_error *lock_ask(struct actor *a, struct lock_client *client, enum lock_end 
 static yoke_error *own_is_ready(void *arg, pid_t debugger)
 {
     struct lock_client *client = arg;
-    YOKE_TRY(pause_allow(debugger));
+    if (client->target.request.pid == getpid())
+        YOKE_TRY(pause_allow(debugger));
     return client->ready(client, debugger);
 }
 
@@ -384,7 +389,7 @@ yoke_error *lock_take_own(struct actor *a, struct lock_client *client, enum lock
     struct tty_lock *lock = a->tty;
     actor_dialog_id(a, cid);
     struct tty_request r = {
-        .actor = a->uid.name, .uuid = a->uid.uuid, .task = client->target.task, .cid = cid};
+        .actor = client->target.actor, .uuid = a->uid.uuid, .task = client->target.task, .cid = cid};
     struct serving serving = {&r, own_is_ready, client};
     yoke_error *e = tty_lock_take(lock, &r);
     if (!e)

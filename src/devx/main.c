@@ -2,9 +2,10 @@
 #include "actor/main.h"
 #include "devx/commands.h"
 #include "devx/crash.h"
+#include "devx/crash_stop.h"
+#include "devx/crash_wait.h"
 #include "devx/dump.h"
 #include "devx/error_stop.h"
-#include "devx/oom.h"
 #include "devx/report.h"
 #include "devx/session.h"
 #include "devx/signals.h"
@@ -23,6 +24,7 @@ static yoke_error *runtime_begins(struct actor *a)
 {
     session_runtime_begins(a);
     error_stop_begin(a);
+    crash_wait_set(a->debug_mode);
     return dump_begin(a);
 }
 
@@ -33,11 +35,6 @@ static void runtime_ends(struct actor *a)
     dump_end(a);
 }
 
-static void child_starts(struct child *c)
-{
-    oom_begin();
-}
-
 static const struct actor_hooks hooks = {
     .child_begins = crash_install,
     .root_begins = root_begins,
@@ -45,7 +42,8 @@ static const struct actor_hooks hooks = {
     .runtime_ends = runtime_ends,
     .error_leaves = error_stop_leaves,
     .root_signalled = signals_at_prompt,
-    .child_starts = child_starts,
+    .child_starts = crash_stop_child_starts,
+    .child_writes = crash_stop_child_writes,
     .child_crashed = crash_describe,
 };
 

@@ -110,6 +110,8 @@ yoke_error *report_decode(struct report *out, const void *bytes, size_t size)
             take_text(out, at, payload);
         else if (section.tag == REPORT_SPAWNS)
             take_spawns(out, at, payload);
+        else if (section.tag == REPORT_WAITS && payload == sizeof out->wait)
+            memcpy(&out->wait, at, payload);
         else if (section.tag == REPORT_MAPS)
             maps_bytes = take_maps(out, maps_bytes, at, payload);
         at += payload;
@@ -242,6 +244,12 @@ static void add_backtrace(yoke_error *e, const struct report *r)
     backtrace_free(&b);
 }
 
+void report_note(yoke_error *e, const struct report *r)
+{
+    note_fault(e, r);
+    note_overflow(e, r);
+}
+
 void crash_describe(yoke_error *e, const void *report, size_t size)
 {
     struct report r;
@@ -254,8 +262,7 @@ void crash_describe(yoke_error *e, const void *report, size_t size)
         yoke_error_free(unreadable);
         return;
     }
-    note_fault(e, &r);
-    note_overflow(e, &r);
+    report_note(e, &r);
     add_backtrace(e, &r);
     report_free(&r);
 }

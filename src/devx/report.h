@@ -15,7 +15,15 @@
 /* ---- in the pipe ---- */
 
 enum { REPORT_MAGIC = 0x52434b59 /* "YKCR" */, REPORT_VERSION = 1 };
-enum report_tag { REPORT_HEAD = 1, REPORT_TASK, REPORT_FRAMES, REPORT_MAPS, REPORT_TEXT, REPORT_SPAWNS };
+enum report_tag {
+    REPORT_HEAD = 1,
+    REPORT_TASK,
+    REPORT_FRAMES,
+    REPORT_MAPS,
+    REPORT_TEXT,
+    REPORT_SPAWNS,
+    REPORT_WAITS
+};
 
 struct report_section {
     uint32_t magic, tag, bytes;
@@ -60,6 +68,11 @@ struct report_spawn {
 
 /* Then REPORT_MAPS, many times: whole lines of /proc/self/maps, those of mapped files. */
 
+/* Last, if the process waits for a debugger: where that writes its answer, as in struct pause_request. */
+struct report_wait {
+    uint64_t answer, owed, frame;
+};
+
 /* ---- in the parent ---- */
 
 struct report {
@@ -71,7 +84,8 @@ struct report {
     char text[REPORT_TEXT_MAX];
     struct report_spawn spawns[REPORT_SPAWNS_MAX];
     size_t spawn_count;
-    char *maps; /* lines, ended by a zero; "" at least */
+    struct report_wait wait; /* answer 0: it does not */
+    char *maps;              /* lines, ended by a zero; "" at least */
 };
 
 /*
@@ -81,6 +95,8 @@ struct report {
 YOKE_MUST_USE yoke_error *report_decode(struct report *out, const void *bytes, size_t size);
 void report_free(struct report *report);
 
+/* Adds notes: what the fault was. */
+void report_note(yoke_error *e, const struct report *report);
 /* Did the crash hit the end of the running task's stack? */
 bool report_is_task_overflow(const struct report *report);
 /* Without a task: did it hit what lies just beyond the stack pointer, as an overflow of a thread's own stack

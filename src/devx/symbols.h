@@ -15,6 +15,7 @@ struct symbol {
     char file[160];    /* "" if no line is known */
     char library[64];
     int line;
+    uint64_t pc;     /* of its frame: for the caller */
     bool in_program; /* in the file that this process runs, not in a library */
 };
 

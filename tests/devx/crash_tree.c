@@ -99,7 +99,7 @@ static const char *scene_name(void)
 static void crash_now(void)
 {
     const struct crash *c = crashes;
-    while (c->name && strcmp(c->name, scene_name()) != 0)
+    while (c->name && strncmp(c->name, scene_name(), strlen(c->name)) != 0)
         c++;
     if (c->name)
         c->fn(42);
@@ -146,8 +146,28 @@ static yoke_error *nested(yoke_context *ctx, const yoke_type_none *args, yoke_ty
     return yoke_nursery_close(&n, e);
 }
 
-YOKE_MODULE(crash, YOKE_CONTEXT(work, none, none, none), YOKE_CONTEXT(sleep_long, none, none, none),
-            YOKE_CONTEXT(nested, none, none, none));
+/* At the test's sign, each of its own name. */
+static yoke_error *work_at_sign(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    SAY("%s: sleeps", my_name());
+    YOKE_TRY(wait_for_sign(my_name()));
+    crash_segv(42);
+    return NULL;
+}
+
+static yoke_error *stop(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    YOKE_TRY(yoke_pause());
+    SAY("%s: went on", my_name());
+    return NULL;
+}
+
+static yoke_error *middle(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result);
+YOKE_MODULE(crash, YOKE_CONTEXT(work_at_sign, none, none, none), YOKE_CONTEXT(stop, none, none, none),
+            YOKE_CONTEXT(middle, none, none, none), YOKE_CONTEXT(work, none, none, none),
+            YOKE_CONTEXT(sleep_long, none, none, none), YOKE_CONTEXT(nested, none, none, none));
 
 /* ---- the root's scenes ---- */
 
@@ -184,6 +204,76 @@ static yoke_error *nested_crash(yoke_actors *actors)
     return two(actors, "crash:nested");
 }
 
+static yoke_error *close_both(yoke_context *left, yoke_context *right, yoke_error *e)
+{
+    if (left)
+        e = yoke_context_close(left, e);
+    if (right)
+        e = yoke_context_close(right, e);
+    return e;
+}
+
+/* The root fails as well, while nobody looks. */
+static yoke_error *fail_at_sign(yoke_actors *actors)
+{
+    YOKE_TRY(wait_for_sign("fail"));
+    SAY("root: fails");
+    return yoke_raise(&YOKE_BROKEN_RESOURCE, "the root has failed");
+}
+
+static yoke_error *kill_at_sign(yoke_actors *actors)
+{
+    YOKE_TRY(wait_for_sign("fail"));
+    SAY("root: kills");
+    return yoke_actors_kill(actors);
+}
+
+/* `right` has the prompt when `left` crashes. */
+static yoke_error *crash_in_line(yoke_actors *actors, yoke_error *(*then)(yoke_actors *))
+{
+    yoke_context *left = NULL, *right = NULL;
+    yoke_error *e = start(actors, "right", "crash:stop", 0, &right);
+    if (!e)
+        e = start(actors, "left", "crash:work_at_sign", 0, &left);
+    if (!e)
+        e = then(actors);
+    return close_both(left, right, e);
+}
+
+static yoke_error *crash_and_stop(yoke_actors *actors)
+{
+    return crash_in_line(actors, fail_at_sign);
+}
+
+static yoke_error *crash_and_kill(yoke_actors *actors)
+{
+    return crash_in_line(actors, kill_at_sign);
+}
+
+static yoke_error *both_crash(yoke_actors *actors)
+{
+    yoke_context *left = NULL, *right = NULL;
+    yoke_error *e = start(actors, "right", "crash:work_at_sign", 0, &right);
+    if (!e)
+        e = start(actors, "left", "crash:work_at_sign", 0, &left);
+    return close_both(left, right, e);
+}
+
+static yoke_error *middle(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    yoke_actors *actors;
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    YOKE_TRY(yoke_actors_open(&actors, NULL));
+    return yoke_actors_close(actors, two(actors, "crash:work"));
+}
+
+static yoke_error *below(yoke_actors *actors)
+{
+    yoke_context *ctx;
+    YOKE_TRY(start(actors, "middle", "crash:middle", 0, &ctx));
+    return yoke_context_close(ctx, NULL);
+}
+
 /* Killed by the test. */
 static yoke_error *killed(yoke_actors *actors)
 {
@@ -200,6 +290,10 @@ static yoke_error *root_crashes(yoke_actors *actors)
     return yoke_context_close(ctx, NULL);
 }
 
+#define SHORT                                                                                                \
+    {                                                                                                        \
+        .acknowledge_bound = YOKE_MS(50), .kill_bound = YOKE_MS(100)                                         \
+    }
 static const struct scene scenes[] = {
     {"segv", child_crashes},
     {"bus", child_crashes},
@@ -213,6 +307,10 @@ static const struct scene scenes[] = {
     {"nested", nested_crash},
     {"killed", killed},
     {"root", root_crashes},
+    {"crash_and_stop", crash_and_stop, SHORT},
+    {"crash_and_kill", crash_and_kill, SHORT},
+    {"both", both_crash},
+    {"segv_below", below},
     {NULL},
 };
 

@@ -70,7 +70,7 @@ static yoke_error *stop_too_late(yoke_context *ctx, const yoke_type_none *args, 
 /* ---- the dialog by hand ---- */
 
 YOKE_RECORD(lock_args, (str, task), (str, why), (i64, pid), (u64, answer), (u64, owed), (u64, caller),
-            (u64, frame), (str, text), (str, file), (i64, line));
+            (u64, frame), (str, text), (str, file), (i64, line), (str, actor), (boolean, crashed));
 YOKE_RECORD(lock_status, (str, msg_type), (list, str, subactor_uid, 2), (str, cid), (boolean, locked));
 YOKE_RECORD(lock_word, (str, msg_type), (list, str, subactor_uid, 2), (str, cid));
 YOKE_RECORD(debugger_word, (str, msg_type), (i64, pid), (i64, how));
@@ -120,7 +120,7 @@ static yoke_error *by_hand(const char *release_cid)
         _exit(0);
     }
     uint64_t answer = (uint64_t)(uintptr_t)&unused;
-    lock_args args = {"by hand", "pause", process, answer, answer, 0, 0, "", "", 0};
+    lock_args args = {"by hand", "pause", process, answer, answer, 0, 0, "", "", 0, "", false};
     yoke_context *ctx;
     lock_status mine;
     yoke_portal *root;

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import time
 
 import pexpect
 
@@ -104,6 +105,135 @@ def test_crash_24_killed_from_outside():
         os.kill(pid_of(s, "yoke-left"), number)
         said = s.end(1)
         assert re.search(text, said), said
+
+
+# ---- in debug mode ----
+
+WORK = "left/crash:work"
+
+
+def source_line(comment):
+    number = int(line_of(comment).split(":")[1])
+    return "%d\t%s" % (number, LINES[number - 1])
+
+
+def looks_around(s, name):
+    """At the prompt of one who crashed by crash_segv."""
+    has(s.ask("bt", name), "crash_segv (count=42)", "signal handler called", "task_entry")
+    has(s.ask("info locals", name), "local = 44")
+    has(s.ask("print count * 2", name), "= 84")
+    has(s.ask("next", name), "it has crashed, and can't go on")
+
+
+def test_crash_09_live_before_it_dies():
+    for answer in ("continue", "quit"):
+        s = Scene(PROGRAM, "segv")
+        header = s.at(WORK)
+        assert re.search(r"SIGSEGV in actor `left` \(pid \d+\), task `crash:work`:", header), header
+        has(header, "at address 0x10: nothing is mapped there", source_line("the line of SIGSEGV"))
+        looks_around(s, WORK)
+        left = pid_of(s, "yoke-left")
+        assert pid_of(s, "yoke-right") and os.path.exists("/proc/%d" % left)
+        s.type(answer)
+        said = s.end(1)
+        assert said.count("(yoke: ") == 5, said
+        assert re.search(r"error: actor `left` \(pid %d\) died of SIGSEGV \[ActorDied\]" % left, said), said
+        has(said, "at crash_segv (", "cancelled with it: actor `right` (graceful")
+
+
+def test_crash_09_failed_assertion_and_overflow():
+    s = Scene(PROGRAM, "assert")
+    has(s.at(WORK), "SIGABRT in actor `left`", "Assertion `count == 43", source_line("the line of assert"))
+    has(s.ask("print count", WORK), "= 42")
+    s.type("continue")
+    has(s.end(1), "died of SIGABRT")
+    s = Scene(PROGRAM, "overflow")
+    has(s.at(WORK), "stack overflow of task `crash:work`", "crash_recurse (depth=")
+    s.type("continue")
+    has(s.end(1), "frames of crash_recurse")
+
+
+def test_crash_09_asked_for_by_a_parent_that_is_no_root():
+    s = Scene(PROGRAM, "segv_below")
+    has(s.at(WORK), "SIGSEGV in actor `left`", source_line("the line of SIGSEGV"))
+    looks_around(s, WORK)
+    s.type("continue")
+    said = s.end(1)
+    has(said, "died of SIGSEGV", "at crash_segv (")
+    assert {n for n in re.findall(r"\(yoke: ([^)]*)\)", said)} == {WORK}, said
+
+
+def test_crash_09_goes_on_without_a_debugger():
+    said = Scene(PROGRAM, "segv", {"YOKE_DEBUGGER": "no-such-debugger"}).end(1)
+    has(said, "actor `left` died of SIGSEGV without a debugger: YOKE_DEBUGGER: there is no", "died of SIGSEGV [ActorDied]")
+
+
+def test_crash_09_debugger_killed():
+    s = Scene(PROGRAM, "segv")
+    s.at(WORK)
+    os.kill(pid_of(s, "gdb"), signal.SIGKILL)
+    has(s.end(1), "died of SIGSEGV [ActorDied]", "at crash_segv (")
+
+
+def test_crash_11_waits_while_another_has_the_prompt():
+    name = "left/crash:work_at_sign"
+    s = Scene(PROGRAM, "crash_and_stop", {"YOKE_LOG": "cancel"})
+    s.at("right/crash:stop")
+    s.sign("left")
+    s.expect(r"left/crash:work_at_sign waits for the debugger \(2nd in the queue\)")
+    left = pid_of(s, "yoke-left")
+    s.sign("fail")
+    s.expect("root: fails")
+    time.sleep(1)  # all bounds of the teardown have passed many times
+    has(s.ask("print 40 + 2", "right/crash:stop"), "= 42")
+    assert os.path.exists("/proc/%d" % left)
+    assert "SIGTERM" not in s.said and "(pid %d) to end" % left not in s.said, s.said
+    s.type("continue")
+    has(s.at(name), "SIGSEGV in actor `left` (pid %d)" % left, source_line("the line of SIGSEGV"))
+    looks_around(s, name)
+    s.type("continue")
+    s.at("root/main")  # which has failed itself
+    s.type("continue")
+    said = s.end(1)
+    has(said, "right: went on", "actor `left` (pid %d) died of SIGSEGV" % left, "the root has failed")
+    assert "SIGTERM" not in said and "SIGKILL" not in said, said
+
+
+def test_crash_11_nor_is_it_killed():
+    name = "left/crash:work_at_sign"
+    s = Scene(PROGRAM, "crash_and_kill")
+    s.at("right/crash:stop")
+    s.sign("left")
+    s.expect(r"left/crash:work_at_sign waits for the debugger \(2nd in the queue\)")
+    s.sign("fail")
+    s.expect("root: kills")
+    time.sleep(0.5)
+    s.type("continue")
+    s.at(name)
+    looks_around(s, name)
+    s.type("continue")
+    said = s.end(1)
+    assert re.search(r"actor `left` \(pid \d+\) died of SIGSEGV", said), said
+
+
+def test_crash_12_two_siblings_at_once():
+    s = Scene(PROGRAM, "both")
+    s.expect("left: sleeps")
+    s.sign("left")
+    s.sign("right")
+    s.expect(r"waits for the debugger \(2nd in the queue\)")
+    names = ["left/crash:work_at_sign", "right/crash:work_at_sign"]
+    s.expect(r"\(yoke: (left|right)/crash:work_at_sign\) ")
+    if s.p.match.group(1) == "right":
+        names.reverse()
+    for name in names:
+        looks_around(s, name)
+        s.type("continue")
+        if name == names[0]:
+            s.at(names[1])
+    said = s.end(1)
+    for who in ("left", "right"):
+        assert re.search(r"actor `%s` \(pid \d+\) died of SIGSEGV \[ActorDied\]" % who, said), said
 
 
 run_tests(globals())

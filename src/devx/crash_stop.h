@@ -1,0 +1,11 @@
+/* A child that has crashed and waits: its parent asks for the terminal in its name. */
+#ifndef DEVX_CRASH_STOP_H
+#define DEVX_CRASH_STOP_H
+
+#include "actor/child.h"
+
+/* As actor_hooks.child_starts and .child_writes. */
+void crash_stop_child_starts(struct child *c);
+void crash_stop_child_writes(struct child *c);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * A crashed process that waits for its debugger: in the signal's handler, on its own stack, without the
+ * scheduler, which may be what is broken. It has written into its pipe that it does (REPORT_WAITS); its
+ * parent asks the root for the terminal in its name (devx/crash_stop.h). Async-signal-safe, but for the
+ * first.
+ */
+#ifndef DEVX_CRASH_WAIT_H
+#define DEVX_CRASH_WAIT_H
+
+#include "devx/report.h"
+
+#include <signal.h>
+
+/* From now on this process waits when it crashes; or does not. */
+void crash_wait_set(bool on);
+bool crash_wait_is_on(void);
+/* The section to write, of the calling thread. From here on crash_wait_is_release may be true. */
+struct report_wait crash_wait_begin(void);
+/* Till the debugger has said to go on, or the parent has (by the signal of the crash), or is gone. */
+void crash_wait(void);
+/* Is this signal the parent's word that nobody will come any more? Then crash_wait returns. */
+bool crash_wait_is_release(const siginfo_t *info);
+
+#endif
