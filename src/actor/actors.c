@@ -6,6 +6,7 @@
 #include "actor/module.h"
 #include "actor/module_file.h"
 #include "actor/program.h"
+#include "actor/registrar.h"
 #include "actor/relay.h"
 #include "actor/root.h"
 #include "actor/spawn.h"

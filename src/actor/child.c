@@ -6,6 +6,7 @@
 #include "actor/hold.h"
 #include "actor/main_task.h"
 #include "actor/orphan.h"
+#include "actor/registrar.h"
 #include "base/memory.h"
 
 #include <errno.h>

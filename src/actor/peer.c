@@ -2,6 +2,7 @@
 
 #include "actor/child.h"
 #include "actor/context.h"
+#include "actor/registrar.h"
 #include "actor/relay.h"
 #include "actor/serve.h"
 #include "actor/server.h"

@@ -4,9 +4,9 @@
 #include "actor/child.h"
 #include "actor/context.h"
 #include "actor/module.h"
+#include "actor/registry.h"
 #include "actor/serve.h"
 #include "actor/server.h"
-#include "base/memory.h"
 #include "msg/cursor.h"
 #include "msg/pack.h"
 #include "msg/record.h"
@@ -15,87 +15,6 @@
 
 /* For a found actor to begin to listen: a busy one is not waited for longer. */
 #define LISTEN_BOUND YOKE_S(3)
-
-struct entry {
-    list in_order;
-    struct table_node by_uuid;
-    yoke_uid uid;
-    struct address address; /* where it listens, or would; kind ADDRESS_NONE: not known before it does */
-    struct peer *via;       /* who entered it, and can be asked to ask it; NULL: nobody who is still there */
-    int64_t since;          /* yoke_now() when it was entered */
-};
-
-/* ---- the table ---- */
-
-void registry_init(struct registry *r)
-{
-    *r = (struct registry){.changes = 0};
-    list_init(&r->entries);
-    list_init(&r->waiters);
-    table_init(&r->by_uuid);
-}
-
-static void take_out(struct registry *r, struct entry *x)
-{
-    list_remove(&x->in_order);
-    table_remove(&r->by_uuid, &x->by_uuid);
-    memory_free(x);
-}
-
-void registry_free(struct registry *r)
-{
-    while (!list_empty(&r->entries))
-        take_out(r, container_of(r->entries.next, struct entry, in_order));
-    table_free(&r->by_uuid);
-}
-
-static struct entry *entry_of(const struct registry *r, const char *uuid)
-{
-    struct table_node *node = table_find(&r->by_uuid, uuid, strlen(uuid));
-    return node ? container_of(node, struct entry, by_uuid) : NULL;
-}
-
-/* Another's entry with this address: that actor can't be there any more. */
-static void evict(struct registry *r, const yoke_uid *uid, const struct address *address)
-{
-    if (address->kind == ADDRESS_NONE)
-        return;
-    list_for_each_safe(node, &r->entries) {
-        struct entry *x = container_of(node, struct entry, in_order);
-        if (address_equal(&x->address, address) && !yoke_uid_equal(&x->uid, uid)) {
-            yoke_log(YOKE_RUNTIME, "actor `%s` has the address of actor `%s`, which is forgotten", uid->name,
-                     x->uid.name);
-            take_out(r, x);
-        }
-    }
-}
-
-static yoke_error *enter(struct actor *a, const yoke_uid *uid, const struct address *address,
-                         struct peer *via)
-{
-    struct registry *r = &a->registry;
-    evict(r, uid, address);
-    struct entry *x = entry_of(r, uid->uuid);
-    if (!x) {
-        x = memory_calloc(1, sizeof *x);
-        if (!x)
-            return yoke_raise(&YOKE_NO_MEMORY, "an entry of the registry");
-        x->uid = *uid;
-        if (!table_insert(&r->by_uuid, &x->by_uuid, x->uid.uuid, strlen(x->uid.uuid))) {
-            memory_free(x);
-            return yoke_raise(&YOKE_NO_MEMORY, "an entry of the registry");
-        }
-        list_append(&r->entries, &x->in_order);
-    }
-    x->address = *address;
-    x->via = via;
-    x->since = yoke_now();
-    r->changes++;
-    yoke_log(YOKE_RUNTIME, "actor `%s` is registered", uid->name);
-    while (wake_first(&r->waiters, NULL))
-        ;
-    return NULL;
-}
 
 /* ---- upwards ---- */
 
@@ -168,7 +87,7 @@ void registrar_enter_child(struct child *c)
     if (address.kind == ADDRESS_NONE)
         e = server_address_of(c->actor, &c->uid, c->pid, &address);
     if (!e)
-        e = enter(c->actor, &c->uid, &address, c->peer);
+        e = registry_enter(&c->actor->registry, &c->uid, &address, c->peer);
     if (!e)
         e = tell_entered(c->actor, &c->uid, &address);
     log_failure("registered", &c->uid, e);
@@ -177,20 +96,20 @@ void registrar_enter_child(struct child *c)
 static void remove_via(struct actor *a, const struct peer *via, bool files)
 {
     list_for_each_safe(node, &a->registry.entries) {
-        struct entry *x = container_of(node, struct entry, in_order);
+        struct registry_entry *x = container_of(node, struct registry_entry, in_order);
         if (x->via != via)
             continue;
         if (files && x->address.kind == ADDRESS_UDS)
             transport_uds.remove_stale(&x->address);
         log_failure("unregistered", &x->uid, tell_removed(a, &x->uid));
-        take_out(&a->registry, x);
+        registry_take_out(&a->registry, x);
     }
 }
 
 void registrar_remove_child(struct child *c)
 {
     struct address address;
-    const struct entry *own = entry_of(&c->actor->registry, c->uid.uuid);
+    const struct registry_entry *own = registry_entry_of(&c->actor->registry, c->uid.uuid);
     bool entered = own && own->via == c->peer;
     if (c->peer)
         remove_via(c->actor, c->peer, true);
@@ -209,64 +128,6 @@ void registrar_remove_child(struct child *c)
 void registrar_peer_lost(struct peer *peer)
 {
     remove_via(peer->actor, peer, false);
-}
-
-/* ---- finding: what is known here ---- */
-
-/* A copy of what fits: the table may change while the actors are asked. */
-struct match {
-    yoke_uid uid;
-    struct address address;
-    struct peer *via; /* kept */
-    int64_t since;
-    bool is_self;
-};
-
-struct matches {
-    struct match *items;
-    size_t count;
-};
-
-static bool fits(const yoke_uid *uid, const char *name, bool all)
-{
-    return strcmp(uid->name, name) == 0 || (!all && strcmp(uid->uuid, name) == 0);
-}
-
-static bool add_match(struct matches *m, const struct match *one)
-{
-    struct match *grown = memory_realloc(m->items, (m->count + 1) * sizeof *grown);
-    if (!grown)
-        return false;
-    m->items = grown;
-    m->items[m->count++] = *one;
-    if (one->via)
-        peer_keep(one->via);
-    return true;
-}
-
-static void free_matches(struct matches *m)
-{
-    for (size_t i = 0; i < m->count; i++)
-        peer_release(m->items[i].via);
-    memory_free(m->items);
-}
-
-/* This actor is its own first entry. */
-static yoke_error *look_up(struct actor *a, const char *name, bool all, struct matches *m)
-{
-    bool fine = true;
-    *m = (struct matches){NULL, 0};
-    if (fits(&a->uid, name, all))
-        fine = add_match(m, &(struct match){.uid = a->uid, .is_self = true});
-    list_for_each(node, &a->registry.entries) {
-        const struct entry *x = container_of(node, struct entry, in_order);
-        if (fine && fits(&x->uid, name, all))
-            fine = add_match(m, &(struct match){x->uid, x->address, x->via, x->since, false});
-    }
-    if (fine)
-        return NULL;
-    free_matches(m);
-    return yoke_raise(&YOKE_NO_MEMORY, "what was found in the registry");
 }
 
 /* ---- finding: where they listen ---- */
@@ -300,9 +161,9 @@ static yoke_error *own_address(struct actor *a, struct address *address)
 }
 
 /* Where a port is of the kernel's choosing nobody knew it till now. */
-static void note_address(struct actor *a, const struct match *m)
+static void note_address(struct actor *a, const struct registry_match *m)
 {
-    struct entry *x = entry_of(&a->registry, m->uid.uuid);
+    struct registry_entry *x = registry_entry_of(&a->registry, m->uid.uuid);
     if (x)
         x->address = m->address;
 }
@@ -313,7 +174,7 @@ yoke_error *registrar_bid_listen(struct child *c, const char *at)
 }
 
 /* Completes the match's address; `reachable` is false if it did not answer. */
-static yoke_error *reach(struct actor *a, struct match *m, bool *reachable)
+static yoke_error *reach(struct actor *a, struct registry_match *m, bool *reachable)
 {
     yoke_error *e = NULL;
     if (m->is_self)
@@ -330,7 +191,7 @@ static yoke_error *reach(struct actor *a, struct match *m, bool *reachable)
     return NULL;
 }
 
-static yoke_error *reach_each(struct actor *a, struct matches *m, bool all, struct buffer *pairs,
+static yoke_error *reach_each(struct actor *a, struct registry_matches *m, bool all, struct buffer *pairs,
                               size_t *count)
 {
     for (size_t i = 0; i < m->count && (all || !*count); i++) {
@@ -362,15 +223,15 @@ static bool pack_list(struct buffer *out, size_t count, const struct buffer *pai
 
 static yoke_error *find_here(struct actor *a, const char *name, bool all, struct buffer *out, size_t *count)
 {
-    struct matches m;
+    struct registry_matches m;
     struct buffer pairs = BUFFER_EMPTY;
     *count = 0;
-    YOKE_TRY(look_up(a, name, all, &m));
+    YOKE_TRY(registry_look_up(&a->registry, &a->uid, name, all, &m));
     yoke_error *e = reach_each(a, &m, all, &pairs, count);
     if (!e && !pack_list(out, *count, &pairs))
         e = yoke_raise(&YOKE_NO_MEMORY, "what was found in the registry");
     buffer_free(&pairs);
-    free_matches(&m);
+    registry_matches_free(&m);
     return e;
 }
 
@@ -446,7 +307,7 @@ static yoke_error *list_here(struct actor *a, yoke_value *out)
     msgpack_pack_map(&p.packer, a->registry.by_uuid.count + 1);
     pack_entry(&p, &a->uid, server_address(a) ? server_address(a) : &a->root);
     list_for_each(node, &a->registry.entries) {
-        const struct entry *x = container_of(node, struct entry, in_order);
+        const struct registry_entry *x = container_of(node, struct registry_entry, in_order);
         pack_entry(&p, &x->uid, &x->address);
     }
     give(out, &listing);
@@ -459,10 +320,10 @@ YOKE_RECORD(whereabouts, (any, addr), (i64, age));
 
 static yoke_error *query_here(struct actor *a, const char *name, struct address *address, int64_t *age)
 {
-    struct matches m;
+    struct registry_matches m;
     bool reachable = false;
     yoke_error *e = NULL;
-    YOKE_TRY(look_up(a, name, false, &m));
+    YOKE_TRY(registry_look_up(&a->registry, &a->uid, name, false, &m));
     for (size_t i = 0; i < m.count && !e && !reachable; i++) {
         e = reach(a, &m.items[i], &reachable);
         if (reachable) {
@@ -470,7 +331,7 @@ static yoke_error *query_here(struct actor *a, const char *name, struct address 
             *age = m.items[i].is_self ? 0 : yoke_now() - m.items[i].since;
         }
     }
-    free_matches(&m);
+    registry_matches_free(&m);
     return e;
 }
 
@@ -582,7 +443,7 @@ static yoke_error *register_actor(const register_args *args, yoke_type_none *res
     YOKE_TRY(odd(asker, check_asker(asker, &uid)));
     if (asker->lost)
         return NULL; /* what it had entered was taken out */
-    YOKE_TRY(enter(a, &uid, &address, asker->channel->peer_is_yoke ? asker : NULL));
+    YOKE_TRY(registry_enter(&a->registry, &uid, &address, asker->channel->peer_is_yoke ? asker : NULL));
     return tell_entered(a, &uid, &address);
 }
 
@@ -592,7 +453,7 @@ static yoke_error *unregister_actor(const unregister_args *args, yoke_type_none 
     yoke_uid uid;
     YOKE_TRY(odd(asker, read_uid(args->uid.items, args->uid.count, &uid)));
     YOKE_TRY(odd(asker, check_asker(asker, &uid)));
-    struct entry *x = entry_of(&asker->actor->registry, uid.uuid);
+    struct registry_entry *x = registry_entry_of(&asker->actor->registry, uid.uuid);
     if (!x) {
         /* The loss of the asker, which these were the last words of, took out all that it had entered. */
         yoke_log(asker->lost ? YOKE_RUNTIME : YOKE_WARNING,
@@ -600,7 +461,7 @@ static yoke_error *unregister_actor(const unregister_args *args, yoke_type_none 
                  uid.name);
         return NULL;
     }
-    take_out(&asker->actor->registry, x);
+    registry_take_out(&asker->actor->registry, x);
     return tell_removed(asker->actor, &uid);
 }
 
@@ -611,17 +472,6 @@ static yoke_error *get_registry(const yoke_type_none *args, yoke_type_any *resul
 }
 
 YOKE_RECORD(address_args, (any, addr));
-
-/* Who is at this address, and can't be there: nobody who is connected vouches for it. */
-static struct entry *entry_at(const struct registry *r, const struct address *address)
-{
-    list_for_each(node, &r->entries) {
-        struct entry *x = container_of(node, struct entry, in_order);
-        if (address_equal(&x->address, address))
-            return x->via ? NULL : x;
-    }
-    return NULL;
-}
 
 /* The uid that had the address, or nil. */
 static yoke_error *delete_addr(const address_args *args, yoke_type_any *result)
@@ -635,7 +485,7 @@ static yoke_error *delete_addr(const address_args *args, yoke_type_any *result)
         give(result, &answer);
         return e;
     }
-    struct entry *x = entry_at(&a->registry, &address);
+    struct registry_entry *x = registry_stale_at(&a->registry, &address);
     if (!x) {
         yoke_log(YOKE_WARNING, "an address that is to be deleted is nobody's");
         return NULL;
@@ -646,7 +496,7 @@ static yoke_error *delete_addr(const address_args *args, yoke_type_any *result)
     pack_text(&p, x->uid.name, strlen(x->uid.name));
     pack_text(&p, x->uid.uuid, strlen(x->uid.uuid));
     yoke_log(YOKE_RUNTIME, "nobody answers for actor `%s` any more: it is unregistered", x->uid.name);
-    take_out(&a->registry, x);
+    registry_take_out(&a->registry, x);
     give(result, &answer);
     return p.fault == PACK_FINE ? NULL : yoke_raise(&YOKE_NO_MEMORY, "an answer");
 }
@@ -678,7 +528,7 @@ static yoke_error *listen_for(const listen_args *args, yoke_type_any *result)
             YOKE_TRY(address_parse(&a->listen, args->at));
         YOKE_TRY(own_address(a, &address));
     } else {
-        struct entry *x = entry_of(&a->registry, args->uuid);
+        struct registry_entry *x = registry_entry_of(&a->registry, args->uuid);
         if (!x || !x->via)
             return yoke_raise(&YOKE_ACTOR_NOT_FOUND, "no actor %s below `%s`", args->uuid, a->uid.name);
         struct peer *via = peer_keep(x->via);

@@ -12,9 +12,6 @@
 #ifndef ACTOR_REGISTRAR_H
 #define ACTOR_REGISTRAR_H
 
-#include "base/list.h"
-#include "base/table.h"
-
 #include <yoke/actor.h>
 
 struct actor;
@@ -22,17 +19,6 @@ struct peer;
 struct child;
 struct buffer;
 struct address;
-
-struct registry {
-    list entries;         /* in the order in which they came */
-    struct table by_uuid; /* the same */
-    list waiters;         /* tasks that wait for the next one to come */
-    uint64_t changes;
-};
-
-/* Allocates nothing. */
-void registry_init(struct registry *r);
-void registry_free(struct registry *r);
 
 /* A child is to listen at this address, and to be found there. Checkpoint; YOKE_REMOTE with what its
  * listening said, YOKE_TOO_SLOW. */

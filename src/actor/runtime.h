@@ -7,7 +7,7 @@
 
 #include "actor/hooks.h"
 #include "actor/network.h"
-#include "actor/registrar.h"
+#include "actor/registry.h"
 #include "base/list.h"
 #include "base/table.h"
 #include "ipc/address.h"

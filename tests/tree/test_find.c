@@ -2,6 +2,7 @@
 #include "raw_peer.h"
 #include "stranger.h"
 
+#include "actor/registrar.h"
 #include "actor/runtime.h"
 #include "msg/cursor.h"
 
