@@ -44,7 +44,7 @@ static bool next_task_is(struct task_walk *w, const char *name)
 
 static yoke_error *order_in(yoke_nursery *outer, yoke_scope *shield, yoke_nursery *inner)
 {
-    yoke_event never;
+    static yoke_event never; /* the tasks end after this function */
     struct task_walk w;
     yoke_event_init(&never);
     YOKE_TRY(spawn_named(outer, "a", &never));
@@ -98,7 +98,7 @@ struct rest_case {
 static yoke_error *rest_in(yoke_nursery *n, yoke_nursery *other, const struct rest_case *c)
 {
     static const char *const names[] = {"a", "b", "c"};
-    yoke_event events[3], end;
+    static yoke_event events[3], end;
     struct task_walk w;
     yoke_event_init(&end);
     for (int i = 0; i < 3; i++) {
