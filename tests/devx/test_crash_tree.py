@@ -50,7 +50,7 @@ def test_crash_01_signal_in_a_child():
 
 def test_crash_02_failed_assertion():
     said = crashed("assert")
-    has(said, "died of SIGABRT", "crash_assert: Assertion `count == 43 && \"of all things\"' failed.", line_of("the line of assert"))
+    has(said, "died of SIGABRT", "Assertion `count == 43 && \"of all things\"' failed.", line_of("the line of assert"))
     assert re.search(r"note: .*Assertion", said), said
 
 
