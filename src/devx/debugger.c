@@ -143,11 +143,21 @@ static yoke_error *wait_for_end(struct debugger *d, pid_t target, int *killed_by
     return NULL;
 }
 
+/* One that traces is asked to end, and detaches first. One that does not is on its way out, and a request
+ * makes it crash there (Python's end in gdb); or it is at no process' prompt. */
+static void end_early(const struct debugger *d, pid_t target)
+{
+    if (pause_tracer(target) != d->pid)
+        kill(d->pid, SIGKILL);
+}
+
 static yoke_error *debug(struct debugger *d, pid_t target, int *killed_by)
 {
     yoke_error *e = terminal_lend(&d->terminal, d->pid);
     if (!e)
         e = wait_for_end(d, target, killed_by);
+    if (yoke_error_is_cancelled(e))
+        end_early(d, target);
     /* Only when gdb is dead is the terminal ours for good. */
     e = yoke_process_close(d->process, e);
     d->process = NULL;

@@ -113,10 +113,11 @@ static const char *ordinal(size_t n)
     return n % 10 < 4 && (n % 100 < 11 || n % 100 > 13) ? endings[n % 10] : endings[0];
 }
 
+/* A process whose tasks and threads can ask does not stand still: its own debugger is on its way out. */
 static void tell_wait(const struct tty_request *r, size_t place)
 {
     struct tty_lock *lock = actor_here()->tty;
-    if (debugger_of(lock))
+    if (debugger_of(lock) && strcmp(lock->holder->uuid, r->uuid) != 0)
         terminal_say(debugger_of(lock), "%s/%s waits for the debugger (%zu%s in the queue)", r->actor,
                      r->task, place, ordinal(place));
 }

@@ -58,11 +58,12 @@ bool pause_owes_quit(void)
 }
 
 /* The line `TracerPid:` of proc(5), status. */
-pid_t pause_tracer(void)
+pid_t pause_tracer(pid_t pid)
 {
     static const char field[] = "\nTracerPid:";
-    char text[2048];
-    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    char path[64], text[2048];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
     if (fd >= 0)
         close(fd);

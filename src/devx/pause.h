@@ -43,7 +43,7 @@ enum pause_answer pause_stop(volatile int *answer, bool (*abandoned)(void *arg),
 YOKE_MUST_USE yoke_error *pause_result(enum pause_answer answer);
 /* Was `quit` said after the answer, in a session that had gone on by steps? True once. */
 bool pause_owes_quit(void);
-/* The process that debugs (ptrace(2)) this one, or 0. */
-pid_t pause_tracer(void);
+/* The process that debugs (ptrace(2)) process `pid`, or 0. */
+pid_t pause_tracer(pid_t pid);
 
 #endif

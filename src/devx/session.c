@@ -284,7 +284,7 @@ bool session_is_here(void)
             debugger = s->debugger;
     }
     pthread_mutex_unlock(&shared.mutex);
-    return debugger && pause_tracer() == debugger;
+    return debugger && pause_tracer(getpid()) == debugger;
 }
 
 /* Returns the one before. */
