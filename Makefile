@@ -1,6 +1,7 @@
 # A front for meson: each target sets up what it needs by itself.
 BUILD ?= build
 MESON_OPTIONS ?=
+REPEAT ?= 1
 export PYTHONDONTWRITEBYTECODE = 1
 
 all: $(BUILD)/build.ninja
@@ -10,6 +11,7 @@ help:
 	@echo "make          builds the library, the command and the examples in $(BUILD)/"
 	@echo "make demo     counts the words of real files with a tree of processes"
 	@echo "make check    builds all and runs every test; ends with 'N passed, N failed'"
+	@echo "make check-debug  runs the debugger's sessions alone, REPEAT times (default 1); ends with the same line"
 	@echo "make bench    measures, as ratios against raw system calls and peers"
 	@echo "make format   lays out all C sources by .clang-format"
 	@echo "make install  installs to PREFIX (default /usr/local), under DESTDIR if set"
@@ -33,6 +35,12 @@ demo: build-all
 check: build-all
 	@tools/check $(BUILD)
 
+# The tests that have a person at a terminal.
+SESSIONS = $(basename $(notdir $(shell grep -lE '^(from prompt|import pexpect)' tests/devx/test_*.py)))
+
+check-debug: build-all
+	@tools/check $(BUILD) --repeat $(REPEAT) $(SESSIONS)
+
 bench-setup:
 	@tools/setup bench
 
@@ -51,4 +59,4 @@ install: $(BUILD)/build.ninja
 clean:
 	@rm -rf build build-*
 
-.PHONY: all build-all help setup demo check bench bench-setup format install clean
+.PHONY: all build-all help setup demo check check-debug bench bench-setup format install clean
