@@ -1,6 +1,6 @@
 /*
- * Three pauses in a context's task. Then it cuts its own channel, and with the error that it makes behind that
- * nobody can be asked for the terminal: the program says so, and ends.
+ * Three pauses in a context's task. Then it cuts its own channel, and with the error that it makes behind
+ * that nobody can be asked for the terminal: the program says so, and ends.
  *
  *     cc -g subactor_bp_in_ctx.c $(pkg-config --cflags --libs yoke) -o bp_in_ctx && YOKE_DEBUG=1 ./bp_in_ctx
  */
