@@ -29,6 +29,7 @@ static yoke_error *start_and_fail(yoke_actors *actors)
 {
     YOKE_TRY(yoke_actors_run(actors, NULL, "faults:name_error", NULL, NULL));
     YOKE_TRY(yoke_actors_run(actors, NULL, "faults:spawn_error", NULL, NULL));
+    YOKE_TRY(yoke_sleep(YOKE_MS(300)));
     return yoke_raise(&ASSERTION_FAILED, "0 is not true");
 }
 

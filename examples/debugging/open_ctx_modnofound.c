@@ -1,10 +1,12 @@
 /*
- * A context that can't be opened, since the actor does not serve the module, and ctrl-c at that moment: the
- * refusal is no bug of the actor's, and opens no debugger there.
+ * A context that can't be opened, since the actor does not serve the module: the refusal is no bug of the
+ * actor's, and opens no debugger there. With the argument `ctrl-c`, that comes at this moment.
  *
- *     cc -g open_ctx_modnofound.c $(pkg-config --cflags --libs yoke) -o not_found && YOKE_DEBUG=1 ./not_found
+ *     cc -g open_ctx_modnofound.c $(pkg-config --cflags --libs yoke) -o not_found
+ *     YOKE_DEBUG=levels ./not_found
  */
 #include <signal.h>
+#include <string.h>
 #include <yoke.h>
 
 static yoke_error *just_sleep(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
@@ -29,6 +31,6 @@ static yoke_error *app(int argc, char **argv)
 {
     yoke_actors *actors;
     YOKE_TRY(yoke_actors_open(&actors, NULL));
-    return yoke_actors_close(actors, with_child(actors, argc < 2));
+    return yoke_actors_close(actors, with_child(actors, argc > 1 && strcmp(argv[1], "ctrl-c") == 0));
 }
 YOKE_MAIN(app)

@@ -5,22 +5,30 @@ Usage: test_debug_examples.py FOLDER [TEST...]    (that of the built programs; n
 """
 
 import functools
+import itertools
 import os
 import re
 import sys
+import termios
+import time
 
 import pexpect
 
 from prompt import Scene, prompt, run_tests
 
 FOLDER = sys.argv[1]
+LOCK_LOG = "devx=runtime"
 ANY = r"\(yoke: ([^)\r\n]*)\) "
 
 
 class Session(Scene):
-    def __init__(self, program, ctrl_c, environment):
-        super().__init__(os.path.join(FOLDER, program), program, environment)
+    def __init__(self, program, ctrl_c, environment, argument=""):
+        super().__init__(os.path.join(FOLDER, program), argument, environment)
         self.ctrl_c = ctrl_c
+        # Ctrl-c would throw away what the others have said meanwhile.
+        modes = termios.tcgetattr(self.p.child_fd)
+        modes[3] |= termios.NOFLSH
+        termios.tcsetattr(self.p.child_fd, termios.TCSANOW, modes)
 
     def next_prompt(self):
         """Waits for whoever is next at a prompt: the name, and what was said before. No name: the program has ended."""
@@ -36,6 +44,12 @@ class Session(Scene):
         before = super().at(name)
         self.interrupt(name)
         return before
+
+    def asked(self, actor, count=1):
+        """Waits till actors of that name have asked for the terminal, so often in all. Needs LOCK_LOG."""
+        line = r"the terminal: actor `%s` \([^)]*\), task [^ ]*, cid [^ ]* is asked for" % actor
+        while len(re.findall(line, self.said)) < count:
+            self.expect(line)
 
     def interrupt(self, name):
         if not self.ctrl_c:
@@ -232,6 +246,168 @@ def test_exd_14_fast_error_in_root_after_spawn(s):
     said = s.ends("c", 1)
     has(said, "error: 0 is not true", "actor `sleeper` (graceful")
     assert "SIG" not in said, said
+
+
+@session("root_timeout_while_child_crashed")
+def test_exd_12_root_timeout_while_child_crashed(s):
+    child = "key_error/keys:key_error"
+    has(s.at(child), "error in actor `key_error`", "there is no `doggy`")
+    time.sleep(1.5)  # the root's deadline is over
+    has(s.ask("print 40 + 2", child), "= 42")
+    s.type("c")
+    has(s.at("root/main"), "error in actor `root`", "TooSlow", "there is no `doggy`")
+    has(s.ends("c", 1), "TooSlow", "there is no `doggy`")
+
+
+# ---- several
+
+@session("multi_subactors", {"YOKE_DEBUG": "levels", "YOKE_LOG": LOCK_LOG})
+def test_exd_07_multi_subactors(s):
+    pauses = "breakpoint_forever/multi:breakpoint_forever"
+    rest = {"name_error/multi:name_error", "name_error_1/multi:name_error", "spawn_error/multi:spawn_error"}
+    stepped = False
+    name, said = s.next_prompt()
+    for actor in ("breakpoint_forever", "name_error", "name_error_1"):
+        s.asked(actor)
+    while rest or name != pauses:
+        if name == pauses and not stepped:
+            has(said, "pause in actor `breakpoint_forever`")
+            steps(s, name, 10)
+            stepped = True
+        elif name != pauses:
+            has(said, "error in actor", "nobody knows `doggypants`")
+            rest.remove(name)
+        if name == "spawn_error/multi:spawn_error":
+            has(said, "a task of actor `name_error_1` failed")
+        if name == pauses and rest == {"spawn_error/multi:spawn_error"}:
+            s.asked("spawn_error")
+        s.type("c")
+        name, said = s.next_prompt()
+    s.type("q")
+    all_of_them = ["a task of actor `name_error` failed", "a task of actor `name_error_1` failed", "`spawn_error`",
+                   "a task of actor `breakpoint_forever` failed", "[DebuggerQuit]"]
+    has(s.at("root/main"), "error in actor `root`", *all_of_them)
+    has(s.ends("c", 1), *all_of_them)
+
+
+@session("multi_daemon_subactors", {"YOKE_LOG": LOCK_LOG})
+def test_exd_08_multi_daemon_subactors(s):
+    pauses, fails = "bp_forever/daemons:breakpoint_forever", "name_error/daemons:name_error"
+    paused = failed = 0
+    while failed < 2:
+        name, said = s.next_prompt()
+        assert name in (pauses, fails), said
+        paused += name == pauses
+        failed += name == fails
+        has(said, "pause in actor `bp_forever`" if name == pauses else "nobody knows `doggypants`")
+        # Who comes first is open; then they take turns.
+        assert abs(paused - failed) <= 1, (paused, failed)
+        s.asked("bp_forever" if name == fails else "name_error", (paused if name == fails else failed) + 1)
+        s.type("c")
+    s.at(pauses)
+    time.sleep(0.7)  # the root has failed, and would cancel
+    has(s.ask("print 40 + 2", pauses), "= 42")
+    said = s.ends("c", 1)
+    has(said, "error: a task of actor `name_error` failed", "caused by: nobody knows `doggypants`", "actor `bp_forever` (graceful")
+
+
+@session("multi_subactor_root_errors", {"YOKE_LOG": LOCK_LOG})
+def test_exd_09_multi_subactor_root_errors(s):
+    child = "name_error/faults:name_error"
+    s.at(child)
+    time.sleep(0.7)  # the root has failed
+    has(s.ask("print 40 + 2", child), "= 42")
+    s.type("c")
+    name, said = s.next_prompt()
+    if name == "name_error_1/faults:name_error":
+        has(said, "error in actor `name_error_1`")
+        s.type("c")
+        name, said = s.next_prompt()
+    else:
+        has(said, "is shutting down this actor")
+    assert name == "root/main", (name, said)
+    has(said, "error in actor `root`", "0 is not true", "a task of actor `name_error` failed")
+    has(s.ends("c", 1), "0 is not true", "a task of actor `name_error` failed", "nobody knows `doggypants`")
+
+
+def types_in_turn(s, *answers):
+    """Each who comes to a prompt is given the next of these, round and round; what the program says at its end, and at
+    whose prompts `q` was typed."""
+    quits = []
+    name, _ = s.next_prompt()
+    for actor, count in (("name_error", 2), ("breakpoint_forever", 2)):
+        s.asked(actor, count)
+    for answer in itertools.cycle(answers):
+        if answer == "q":
+            quits.append(name.split("/")[0])
+        begin = len(s.said)
+        s.type(answer)
+        name, _ = s.next_prompt()
+        if not name:
+            return s.end(1)[begin:], quits
+
+
+def nested_errors(s, *answers):
+    said, quits = types_in_turn(s, *answers)
+    has(said, "nobody knows `doggypants` [example.NameError]", "`spawner0`", "`spawner1`", "`spawn_until_0`", "`spawn_until_2`")
+    assert ("[DebuggerQuit]" in said) == ("breakpoint_forever" in quits), (quits, said)
+
+
+NESTED = session("multi_nested_subactors_error_up_through_nurseries", {"YOKE_LOG": LOCK_LOG})
+
+
+@NESTED
+def test_exd_10_multi_nested_subactors_error_up_through_nurseries(s):
+    nested_errors(s, "c", "q")
+
+
+@NESTED
+def test_exd_10_multi_nested_subactors_error_up_through_nurseries_quit_first(s):
+    nested_errors(s, "q", "c")
+
+
+@session("root_cancelled_but_child_is_in_tty_lock", {"YOKE_LOG": LOCK_LOG})
+def test_exd_11_root_cancelled_but_child_is_in_tty_lock(s):
+    name, _ = s.next_prompt()
+    s.asked("name_error", 2)
+    while name:
+        assert name == "name_error/branches:name_error", name
+        s.type("c")
+        name, _ = s.next_prompt()
+    has(s.end(1), "error: ", "`spawner0`", "a task of actor `name_error` failed", "caused by: nobody knows `doggypants`")
+
+
+# ---- no prompt
+
+@session("shield_hang_in_sub", {"YOKE_DEBUG": ""})
+def test_exd_18_shield_hang_in_sub(s):
+    hangs = r"task `hangs:hang` waits in yoke_sleep_forever for \S+ s, shielded.*hang .*shield_hang_in_sub\.c:\d+"
+    s.expect(r"(?s)actor `hanger` \(pid \d+\).*" + hangs)
+    s.expect(r"actor `root` \(pid \d+\)")
+    s.expect(r"(?s)task `main` waits in yoke_sleep_forever.*with_child .*shield_hang_in_sub\.c:\d+")
+    s.expect(r"(?s)actor root / `hanger` \(pid \d+\).*" + hangs)
+    s.p.sendintr()
+    has(s.end(130), "actor `hanger` (pid ", "SIGKILL", "interrupted")
+
+
+def test_exd_21_open_ctx_modnofound_ctrl_c():
+    said = Session("open_ctx_modnofound", False, None, "ctrl-c").end(130)
+    has(said, "interrupted")
+    assert "(yoke: " not in said, said
+
+
+@session("open_ctx_modnofound", {"YOKE_DEBUG": "levels"})
+def test_exd_21_open_ctx_modnofound(s):
+    name, said = s.next_prompt()
+    assert name == "root/main", (name, said)
+    has(said, "error in actor `root`", "no module `sleeps` is exposed by this actor", "[ModuleNotExposed]")
+    has(s.ends("c", 1), "no module `sleeps` is exposed by this actor")
+
+
+@session("debug_mode_hang", {"YOKE_DEBUG": ""})
+def test_exd_22_debug_mode_hang(s):
+    said = s.end()
+    assert said.startswith("42\r\n"), said
 
 
 # ---- threads
