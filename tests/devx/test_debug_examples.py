@@ -302,7 +302,10 @@ def test_exd_08_multi_daemon_subactors(s):
         has(said, "pause in actor `bp_forever`" if name == pauses else "nobody knows `doggypants`")
         # Who comes first is open; then they take turns.
         assert abs(paused - failed) <= 1, (paused, failed)
-        s.asked("bp_forever" if name == fails else "name_error", (paused if name == fails else failed) + 1)
+        if name == pauses:  # it has sent as many numbers, for each of which the other is called
+            s.asked("name_error", paused)
+        else:
+            s.asked("bp_forever", paused + 1)
         s.type("c")
     s.at(pauses)
     time.sleep(0.7)  # the root has failed, and would cancel
