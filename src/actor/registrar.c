@@ -413,6 +413,13 @@ static yoke_error *read_uid(const yoke_type_str *parts, size_t count, yoke_uid *
     return uid_from_view(uid, (struct uid_view){text_view(parts[0]), text_view(parts[1])});
 }
 
+/* Has all been read that it ever said? Then its loss takes out, or took out, what it had entered; of a child
+ * the supervisor sees to that, perhaps before this is served. */
+static bool is_gone(const struct peer *asker)
+{
+    return yoke_event_is_set(&asker->drained);
+}
+
 /* A peer enters itself; a child those below it as well. */
 static yoke_error *check_asker(const struct peer *asker, const yoke_uid *uid)
 {
@@ -441,8 +448,8 @@ static yoke_error *register_actor(const register_args *args, yoke_type_none *res
     if (args->addr.data || !asker->child) /* one of ours may be there, and not know yet where it listens */
         YOKE_TRY(odd(asker, read_pair(&args->addr, &address)));
     YOKE_TRY(odd(asker, check_asker(asker, &uid)));
-    if (asker->lost)
-        return NULL; /* what it had entered was taken out */
+    if (is_gone(asker))
+        return NULL;
     YOKE_TRY(registry_enter(&a->registry, &uid, &address, asker->channel->peer_is_yoke ? asker : NULL));
     return tell_entered(a, &uid, &address);
 }
@@ -455,8 +462,7 @@ static yoke_error *unregister_actor(const unregister_args *args, yoke_type_none 
     YOKE_TRY(odd(asker, check_asker(asker, &uid)));
     struct registry_entry *x = registry_entry_of(&asker->actor->registry, uid.uuid);
     if (!x) {
-        /* The loss of the asker, which these were the last words of, took out all that it had entered. */
-        yoke_log(asker->lost ? YOKE_RUNTIME : YOKE_WARNING,
+        yoke_log(is_gone(asker) ? YOKE_RUNTIME : YOKE_WARNING,
                  "actor `%s` unregisters actor `%s`, which is not known", asker->channel->peer.name,
                  uid.name);
         return NULL;
