@@ -19,6 +19,7 @@
 struct root {
     struct actor actor;
     struct error_identity identity;
+    const struct error_identity *outer_identity; /* the run's */
     yoke_scope scope;
     int was_subreaper;
     char *log_before; /* the filter, where the options set another; or NULL */
@@ -71,20 +72,26 @@ static yoke_error *set_log(struct root *r, const char *filter)
     return r->log_before ? yoke_log_set(filter) : yoke_raise(&YOKE_NO_MEMORY, "a log filter");
 }
 
+static const char *task_name(void *arg)
+{
+    const yoke_task *task = yoke_current_task();
+    return task ? yoke_task_name(task) : "";
+}
+
 /* What is process-wide. */
 static yoke_error *take_process(struct root *r)
 {
     YOKE_TRY(program_actor_begins(&r->actor));
     prctl(PR_GET_CHILD_SUBREAPER, &r->was_subreaper);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    r->identity = (struct error_identity){.actor = actor_name, .arg = &r->actor};
-    error_identity_set(&r->identity);
+    r->identity = (struct error_identity){.actor = actor_name, .task = task_name, .arg = &r->actor};
+    r->outer_identity = error_identity_set(&r->identity);
     return NULL;
 }
 
 static void give_process_back(struct root *r)
 {
-    error_identity_set(NULL);
+    error_identity_set(r->outer_identity);
     prctl(PR_SET_CHILD_SUBREAPER, r->was_subreaper);
     program_actor_ends(&r->actor);
     if (r->log_before)

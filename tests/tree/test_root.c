@@ -171,6 +171,29 @@ static void test_root_03_implicit_root(void **state)
     assert_success(run_plainly(implied_root, &i));
     assert_string_equal(i.name, "trunk");
 }
+/* Whose an error is: the task's all the time, the actor's while there is one. */
+static yoke_error *is_raised_by(const char *actor)
+{
+    yoke_error *e = yoke_raise(&APP_K, "x");
+    bool fits = strcmp(yoke_error_task(e), "main") == 0 && strcmp(yoke_error_actor(e), actor) == 0;
+    if (!fits)
+        return e;
+    yoke_error_free(e);
+    return NULL;
+}
+static yoke_error *raise_around_a_root(void *arg)
+{
+    yoke_actors *actors;
+    YOKE_TRY(is_raised_by(""));
+    YOKE_TRY(yoke_actors_open(&actors, NULL));
+    YOKE_TRY(yoke_actors_close(actors, is_raised_by("root")));
+    return is_raised_by("");
+}
+static void test_implicit_root_leaves_an_error_its_task(void **state)
+{
+    assert_success(yoke_run(raise_around_a_root, NULL, NULL));
+}
+
 static void test_root_10_implicit_root_hands_the_error_on(void **state)
 {
     struct implied i = {.fails = true};
@@ -663,7 +686,8 @@ static void test_root_16_one_report_of_a_failure(void **state)
 }
 
 TREE_MAIN(TEST(test_root_01_open_and_close), TEST(test_open_and_close_ten_times),
-          TEST(test_root_03_implicit_root), TEST(test_root_10_implicit_root_hands_the_error_on),
+          TEST(test_root_03_implicit_root), TEST(test_implicit_root_leaves_an_error_its_task),
+          TEST(test_root_10_implicit_root_hands_the_error_on),
           TEST(test_implicit_root_ends_after_all_nurseries), TEST(test_root_02_only_one),
           TEST(test_root_04_calls_without_a_runtime), TEST(test_root_05_options),
           TEST(test_root_06_variables_go_down), TEST(test_root_07_all_as_before),
