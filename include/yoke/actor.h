@@ -461,10 +461,10 @@ void yoke_context_release(yoke_context *ctx);
 /*
  * The far task's result, as often as asked. Waits for it; what was still in flight is dropped, and what comes
  * yet: nobody receives from the stream any more. A far task that itself waits for the end of this side's
- * stream comes to none while that is open: close it first, or let another task do so; that can't be told from
- * a stream on which another task goes on sending. After a cancel of one's own that the far side obeyed there
- * is no result: `result` is zeroed and `yoke_context_outcome` tells. YOKE_CLOSED: of a kept context whose far
- * side had not ended when it was closed.
+ * stream comes to none while that is open, or was never opened: close it first, or let another task do so;
+ * that can't be told from a stream on which another task goes on sending. After a cancel of one's own that
+ * the far side obeyed there is no result: `result` is zeroed and `yoke_context_outcome` tells. YOKE_CLOSED:
+ * of a kept context whose far side had not ended when it was closed.
  */
 YOKE_MUST_USE yoke_error *yoke_context_result(yoke_context *ctx, void *result);
 /* Has the far task's last message come (opener), has this task's gone out (endpoint)? Till then the outcome
@@ -546,9 +546,10 @@ YOKE_MUST_USE yoke_error *yoke_stream_close(yoke_stream *stream, yoke_error *e);
 YOKE_MUST_USE yoke_error *yoke_portal_stream_open_at(const char *file, int line, yoke_portal *portal,
                                                      yoke_stream **stream, const char *endpoint,
                                                      const void *args, const yoke_stream_options *options);
-/* Checkpoint. The message is sent whole or not at all. YOKE_END_OF_CHANNEL: the peer closed its stream. The
- * item stays the caller's. With backpressure it waits for the far side to receive, till there is room there,
- * the stream is closed here, or the far task has ended; another task may close it meanwhile. */
+/* Checkpoint. The message is sent whole or not at all. YOKE_END_OF_CHANNEL: the peer closed its stream, and a
+ * receive of this side has met that; who sends alone does not hear of it, and what he sends is dropped there.
+ * The item stays the caller's. With backpressure it waits for the far side to receive, till there is room
+ * there, the stream is closed here, or the far task has ended; another task may close it meanwhile. */
 YOKE_MUST_USE yoke_error *yoke_send(yoke_stream *stream, const void *item);
 /* Checkpoint. What the item then owns is the caller's. YOKE_END_OF_CHANNEL: the peer closed, and all was
  * received; each time. YOKE_MSG_TYPE: the message does not fit the record; its sender is told, and fails (see
