@@ -37,7 +37,7 @@ static yoke_error *step_slowly(yoke_context *ctx, const yoke_type_none *args, yo
 {
     YOKE_TRY(yoke_context_started(ctx, NULL));
     YOKE_TRY(yoke_pause());
-    yoke_error *e = yoke_sleep(YOKE_S(3)); /* the slow line */
+    yoke_error *e = yoke_sleep(YOKE_S(30)); /* the slow line, which is cut short */
     return tell(e);
 }
 

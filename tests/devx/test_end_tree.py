@@ -170,17 +170,28 @@ def test_teardown_11_root_killed():
     assert "left: cancelled" in said and "SIGKILL" not in said, said
 
 
+def wait_till_it_runs(pid):
+    """Long, and not from the one stop of a step to the next."""
+    looks = 0
+    while looks < 20:
+        with open(f"/proc/{pid}/stat") as f:
+            state = f.read().rpartition(")")[2].split()[0]
+        looks = 0 if state in "tT" else looks + 1
+        time.sleep(0.02)
+
+
 def test_teardown_12_ctrl_c_at_the_prompt_is_gdbs():
     s = Scene(PROGRAM, "slowly", CANCELS)
     at = "left/ends:step_slowly"
-    s.at(at)
+    pid = int(re.search(r"\(pid (\d+)\)", s.at(at)).group(1))
     s.p.send("print 1")
+    s.expect("print 1")  # a ctrl-c that takes back what was not yet read leaves gdb waiting for a next key
     s.p.sendintr()
     s.expect("Quit")
     s.at(at)
     s.ask("next", at)
     s.type("next")  # over the slow line
-    time.sleep(0.3)
+    wait_till_it_runs(pid)
     s.p.sendintr()
     s.expect("SIGINT")
     s.at(at)
