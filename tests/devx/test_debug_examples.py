@@ -18,6 +18,7 @@ from prompt import Scene, prompt, run_tests
 
 FOLDER = sys.argv[1]
 LOCK_LOG = "devx=runtime"
+OVER = 2.5  # seconds: a task would have been given up (after 0.6), an actor that was asked to end killed (1.6)
 ANY = r"\(yoke: ([^)\r\n]*)\) "
 
 
@@ -252,7 +253,7 @@ def test_exd_14_fast_error_in_root_after_spawn(s):
 def test_exd_12_root_timeout_while_child_crashed(s):
     child = "key_error/keys:key_error"
     has(s.at(child), "error in actor `key_error`", "there is no `doggy`")
-    time.sleep(1.5)  # the root's deadline is over
+    time.sleep(1 + OVER)  # the root's deadline has passed
     has(s.ask("print 40 + 2", child), "= 42")
     s.type("c")
     has(s.at("root/main"), "error in actor `root`", "TooSlow", "there is no `doggy`")
@@ -276,6 +277,7 @@ def test_exd_07_multi_subactors(s):
             stepped = True
         elif name != pauses:
             has(said, "error in actor", "nobody knows `doggypants`")
+            assert name in rest, (name, said)
             rest.remove(name)
         if name == "spawn_error/multi:spawn_error":
             has(said, "a task of actor `name_error_1` failed")
@@ -308,7 +310,7 @@ def test_exd_08_multi_daemon_subactors(s):
             s.asked("bp_forever", paused + 1)
         s.type("c")
     s.at(pauses)
-    time.sleep(0.7)  # the root has failed, and would cancel
+    time.sleep(OVER)  # the root has failed
     has(s.ask("print 40 + 2", pauses), "= 42")
     said = s.ends("c", 1)
     has(said, "error: a task of actor `name_error` failed", "caused by: nobody knows `doggypants`", "actor `bp_forever` (graceful")
@@ -318,7 +320,7 @@ def test_exd_08_multi_daemon_subactors(s):
 def test_exd_09_multi_subactor_root_errors(s):
     child = "name_error/faults:name_error"
     s.at(child)
-    time.sleep(0.7)  # the root has failed
+    time.sleep(0.3 + OVER)  # the root has failed
     has(s.ask("print 40 + 2", child), "= 42")
     s.type("c")
     name, said = s.next_prompt()
@@ -410,7 +412,7 @@ def test_exd_21_open_ctx_modnofound(s):
 @session("debug_mode_hang", {"YOKE_DEBUG": ""})
 def test_exd_22_debug_mode_hang(s):
     said = s.end()
-    assert said.startswith("42\r\n"), said
+    assert said.splitlines()[0] == "42" and "SIG" not in said, said
 
 
 # ---- threads
