@@ -27,6 +27,7 @@
 enum { ALTERNATE_BYTES = 256 << 10, GUARD_BYTES = 4096, LINE_BYTES = 1024, STEPS_MAX = 1 << 20 };
 
 static const int crash_signals[] = {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL};
+enum { CRASH_SIGNALS = sizeof crash_signals / sizeof *crash_signals };
 
 struct trace {
     struct report_frames frames;
@@ -43,6 +44,7 @@ struct abort_message {
 static struct {
     int fd;
     pid_t pid;            /* that installed the handlers */
+    char name[64];        /* of the actor */
     atomic_int crashing;  /* the thread that is */
     volatile int stage;   /* the next one */
     volatile bool silent; /* the pipe is full or broken */
@@ -52,6 +54,7 @@ static struct {
     bool has_task;
     struct report_task task;
     struct trace trace;
+    struct sigaction earlier[CRASH_SIGNALS];
     const struct abort_message *const *abort_message; /* of the C library, which sets it before it aborts */
 } crash = {.fd = -1};
 
@@ -393,7 +396,9 @@ static struct line line; /* of the crash */
 
 static void print_head(void)
 {
-    add_text(&line, "yoke: actor root (pid ");
+    add_text(&line, "yoke: actor ");
+    add_text(&line, crash.name);
+    add_text(&line, " (pid ");
     add_number(&line, (uint64_t)getpid(), 10);
     add_text(&line, ") died of ");
     add_text(&line, signal_text(crash.info.si_signo));
@@ -465,6 +470,52 @@ static void print_frames(void)
     print_trace(&line, &crash.trace);
 }
 
+/* ---- the debugger of a root ---- */
+
+static bool is_in_program(uint64_t pc, const char *program)
+{
+    static struct maps maps;
+    memset(&maps, 0, sizeof maps);
+    maps.fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    uint64_t low, high, offset;
+    const char *path;
+    bool found = false;
+    for (const char *text; maps.fd >= 0 && !found && (text = maps_line(&maps));)
+        found = maps_parse(text, &low, &high, &offset, &path) && pc >= low && pc < high &&
+                strcmp(path, program) == 0;
+    close(maps.fd);
+    return found;
+}
+
+/* An abort is the C library's, but its caller is to be shown. */
+static uint64_t frame_of_program(const struct report_frames *frames)
+{
+    char program[LINE_BYTES];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[n > 0 ? n : 0] = '\0';
+    for (size_t i = 0; i < 16 && i < frames->total; i++)
+        if (is_in_program(frames->pc[i], program))
+            return frames->pc[i];
+    return frames->pc[0];
+}
+
+static void debug_root(void)
+{
+    if (!crash_wait_is_on())
+        return;
+    struct report_wait w = crash_wait_begin();
+    struct debugger_target target = {.request = {.pid = getpid(),
+                                                 .answer = w.answer,
+                                                 .owed = w.owed,
+                                                 .caller = frame_of_program(&crash.trace.frames),
+                                                 .frame = w.frame},
+                                     .actor = crash.name,
+                                     .task = crash.has_task ? crash.task.name : "no task",
+                                     .why = signal_text(crash.info.si_signo),
+                                     .crashed = true};
+    crash_wait_directly(&target);
+}
+
 /* ---- a task that runs on and on ---- */
 
 static void tell_task_that_runs(struct line *l)
@@ -510,7 +561,8 @@ typedef void (*stage_fn)(void);
 static const stage_fn pipe_stages[] = {tell_head,         find_task, tell_task,   unwind,
                                        tell_frames,       tell_text, tell_spawns, tell_maps,
                                        wait_for_debugger, NULL};
-static const stage_fn stderr_stages[] = {print_head, find_task, print_task, unwind, print_frames, NULL};
+static const stage_fn stderr_stages[] = {print_head,   find_task,  print_task, unwind,
+                                         print_frames, debug_root, NULL};
 
 /* By the default action, and with the siginfo that it came with. */
 static void die_of_it(void) __attribute__((noreturn));
@@ -527,6 +579,22 @@ static void die_of_it(void)
     syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, number, &crash.info);
     syscall(SYS_tgkill, getpid(), tid, number);
     _exit(128 + number);
+}
+
+/* What the program had before is given the crash too, and may know better than to die. */
+static void tell_earlier(int number, siginfo_t *info, void *context)
+{
+#ifndef __SANITIZE_ADDRESS__ /* whose own handler would end the process by a status */
+    for (size_t i = 0; i < CRASH_SIGNALS; i++) {
+        const struct sigaction *earlier = &crash.earlier[i];
+        if (crash_signals[i] != number || earlier->sa_handler == SIG_DFL || earlier->sa_handler == SIG_IGN)
+            continue;
+        if (earlier->sa_flags & SA_SIGINFO)
+            earlier->sa_sigaction(number, info, context);
+        else
+            earlier->sa_handler(number);
+    }
+#endif
 }
 
 static void on_crash(int number, siginfo_t *info, void *context)
@@ -552,9 +620,11 @@ static void on_crash(int number, siginfo_t *info, void *context)
     const stage_fn *stages = crash.fd >= 0 ? pipe_stages : stderr_stages;
     while (stages[crash.stage])
         stages[crash.stage++]();
-    (void)number;
+    tell_earlier(number, info, context);
     die_of_it();
 }
+
+static _Thread_local char *alternate_stack;
 
 static void install_stack(void)
 {
@@ -566,6 +636,17 @@ static void install_stack(void)
     stack_t stack = {.ss_sp = memory + GUARD_BYTES, .ss_size = ALTERNATE_BYTES};
     if (mprotect(memory, GUARD_BYTES, PROT_NONE) < 0 || sigaltstack(&stack, NULL) < 0)
         munmap(memory, bytes);
+    else
+        alternate_stack = memory;
+}
+
+static void remove_stack(void)
+{
+    stack_t none = {.ss_flags = SS_DISABLE};
+    if (!alternate_stack || sigaltstack(&none, NULL) < 0)
+        return;
+    munmap(alternate_stack, ALTERNATE_BYTES + GUARD_BYTES);
+    alternate_stack = NULL;
 }
 
 /* What the unwinder sets up at its first use, and what the linker binds at the first call, is better done in
@@ -581,24 +662,50 @@ static void warm_up(void)
     crash.abort_message = dlvsym(RTLD_DEFAULT, "__abort_msg", "GLIBC_PRIVATE");
 }
 
-void crash_install(int crash_fd)
+/* A fork of a process that had ours keeps what was before that. */
+static void install_one(size_t i, const struct sigaction *action)
 {
-    static _Thread_local bool has_stack;
+    struct sigaction old;
+    if (sigaction(crash_signals[i], action, &old) == 0 && old.sa_sigaction != on_crash)
+        crash.earlier[i] = old;
+}
+
+void crash_install(int crash_fd, const char *name)
+{
+    bool is_new = crash.pid != getpid();
     crash.fd = crash_fd;
+    snprintf(crash.name, sizeof crash.name, "%s", name);
     crash.pid = getpid();
     if (crash_fd >= 0) {
         fcntl(crash_fd, F_SETPIPE_SZ, 1 << 20);
         fcntl(crash_fd, F_SETFL, fcntl(crash_fd, F_GETFL) | O_NONBLOCK);
     }
-    if (!has_stack) {
-        has_stack = true;
+    if (!alternate_stack)
         install_stack();
+    if (is_new)
         warm_up();
-    }
     /* Not deferred and with nothing blocked: a crash of a stage must come to the handler, and not end the
      * process at once. */
     struct sigaction action = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof crash_signals / sizeof crash_signals[0]; i++)
-        sigaction(crash_signals[i], &action, NULL);
+    for (size_t i = 0; i < CRASH_SIGNALS; i++)
+        install_one(i, &action);
+}
+
+bool crash_is_installed(void)
+{
+    return crash.pid == getpid();
+}
+
+void crash_uninstall(void)
+{
+    if (!crash_is_installed())
+        return;
+    for (size_t i = 0; i < CRASH_SIGNALS; i++) {
+        struct sigaction now;
+        if (sigaction(crash_signals[i], NULL, &now) == 0 && now.sa_sigaction == on_crash)
+            sigaction(crash_signals[i], &crash.earlier[i], NULL);
+    }
+    crash.pid = 0;
+    remove_stack();
 }

@@ -1,6 +1,6 @@
 #include "devx/crash_wait.h"
 
-#include "devx/pause.h"
+#include "devx/direct.h"
 
 #include <stdatomic.h>
 #include <sys/prctl.h>
@@ -43,6 +43,11 @@ void crash_wait(void)
 {
     while (wait.answer == PAUSE_WAITING && getppid() == wait.parent)
         nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+}
+
+void crash_wait_directly(const struct debugger_target *target)
+{
+    direct_debug(target, &wait.answer);
 }
 
 bool crash_wait_is_release(const siginfo_t *info)

@@ -7,6 +7,7 @@
 #ifndef DEVX_CRASH_WAIT_H
 #define DEVX_CRASH_WAIT_H
 
+#include "devx/debugger.h"
 #include "devx/report.h"
 
 #include <signal.h>
@@ -14,6 +15,9 @@
 /* From now on this process waits when it crashes; or does not. */
 void crash_wait_set(bool on);
 bool crash_wait_is_on(void);
+/* Of a root, which has nobody who could ask for it: opens the debugger itself, with what crash_wait_begin has
+ * given. */
+void crash_wait_directly(const struct debugger_target *target);
 /* The section to write, of the calling thread. From here on crash_wait_is_release may be true. */
 struct report_wait crash_wait_begin(void);
 /* Till the debugger has said to go on, or the parent has (by the signal of the crash), or is gone. */

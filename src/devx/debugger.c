@@ -7,7 +7,8 @@
 
 #include "base/memory.h"
 #include "devx/attach.h"
-#include "devx/debugger_command.h"
+#include "devx/debugger_child.h"
+#include "devx/direct.h"
 #include "devx/gdb_script.h"
 #include "devx/terminal.h"
 #include "task/process.h"
@@ -23,8 +24,6 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { STATUS_NO_EXEC = 127, SCRIPT_FD = 3, ARGUMENTS_MAX = 16 };
 
 struct debugger {
     struct terminal terminal;
@@ -54,45 +53,12 @@ static yoke_error *make_script(struct debugger *d, const struct debugger_target 
 
 /* ---- the child that becomes gdb ---- */
 
-/* Between fork and exec: async-signal-safe calls alone. */
-static void become_gdb(const struct debugger *d, int gate, pid_t parent, char *const argv[])
-    __attribute__((noreturn));
-static void become_gdb(const struct debugger *d, int gate, pid_t parent, char *const argv[])
-{
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM); /* on which gdb detaches, and puts the terminal back */
-    char open_gate;
-    if (getppid() != parent || read(gate, &open_gate, 1) != 1)
-        _exit(STATUS_NO_EXEC);
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < NSIG; number++)
-        sigaction(number, &action, NULL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    for (int fd = 0; fd < SCRIPT_FD; fd++)
-        dup2(d->terminal.fd, fd);
-    if (d->script == SCRIPT_FD)
-        fcntl(SCRIPT_FD, F_SETFD, 0);
-    else
-        dup2(d->script, SCRIPT_FD);
-    close_range(SCRIPT_FD + 1, ~0U, 0);
-    execv(d->command.program, argv);
-    _exit(STATUS_NO_EXEC);
-}
-
 static yoke_error *fork_debugger(struct debugger *d, pid_t target)
 {
-    char attach[64];
-    snprintf(attach, sizeof attach, "pipe attach %d | cat >/dev/null", (int)target);
-    /* What is said on the way is not of interest, errors are: those go past the pipe. Servers are not asked
-     * for debug information. */
-    const char *const ours[] = {
-        "-q", "-iex",           "set debuginfod enabled off", "-ex", attach, "-ex", GDB_AT_FIRST_PROMPT,
-        "-x", "/proc/self/fd/3"};
-    char *argv[COMMAND_WORDS + ARGUMENTS_MAX] = {NULL};
-    memcpy(argv, d->command.words, d->command.count * sizeof *argv);
-    memcpy(argv + d->command.count, ours, sizeof ours);
+    struct debugger_child child;
+    debugger_child_init(&child, &d->command, target);
+    child.terminal = d->terminal.fd;
+    child.script = d->script;
     int gate[2];
     if (pipe2(gate, O_CLOEXEC) < 0)
         return yoke_raise_errno(errno, "the debugger's gate");
@@ -101,7 +67,7 @@ static yoke_error *fork_debugger(struct debugger *d, pid_t target)
     if (d->pid == 0) {
         /* Its own copy of the write end would keep the gate from closing. */
         close(gate[1]);
-        become_gdb(d, gate[0], self, argv);
+        debugger_child_run(&child, gate[0], self);
     }
     int fork_error = errno;
     close(gate[0]);
@@ -136,7 +102,7 @@ static yoke_error *wait_for_end(struct debugger *d, pid_t target, int *killed_by
     YOKE_TRY(yoke_process_wait(d->process, &status));
     if (WIFSIGNALED(status))
         *killed_by = WTERMSIG(status);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_NO_EXEC)
+    if (WIFEXITED(status) && WEXITSTATUS(status) == DEBUGGER_NO_EXEC)
         return yoke_raise(&YOKE_PROCESS_FAILED, "%s could not be started", d->command.program);
     if (WIFEXITED(status) && WEXITSTATUS(status) == GDB_NO_ATTACH)
         return attach_refused(target, ATTACH_YAMA);
@@ -153,6 +119,7 @@ static void end_early(const struct debugger *d, pid_t target)
 
 static yoke_error *debug(struct debugger *d, pid_t target, int *killed_by)
 {
+    direct_note_other(d->pid);
     yoke_error *e = terminal_lend(&d->terminal, d->pid);
     if (!e)
         e = wait_for_end(d, target, killed_by);
@@ -162,6 +129,7 @@ static yoke_error *debug(struct debugger *d, pid_t target, int *killed_by)
     e = yoke_process_close(d->process, e);
     d->process = NULL;
     terminal_take_back(&d->terminal);
+    direct_note_other(0);
     return e;
 }
 

@@ -4,6 +4,7 @@
 #include "devx/crash.h"
 #include "devx/crash_stop.h"
 #include "devx/crash_wait.h"
+#include "devx/direct.h"
 #include "devx/dump.h"
 #include "devx/error_stop.h"
 #include "devx/report.h"
@@ -15,16 +16,34 @@
 /* Or a linker would leave them out: nobody but gdb reads them. */
 __attribute__((used)) static const char *const gdb_commands = devx_gdb_commands;
 
+static void child_begins(int crash_fd)
+{
+    crash_install(crash_fd, "child");
+}
+
 static void root_begins(void)
 {
-    crash_install(-1);
+    crash_install(-1, "root");
+}
+
+/* Of an implicit root, whose program had its own handlers till now, and gets them back. */
+static bool installed_here;
+
+static void install_crash(const struct actor *a)
+{
+    installed_here = a->is_root && !crash_is_installed();
+    if (installed_here)
+        crash_install(-1, a->uid.name);
+    crash_wait_set(a->debug_mode);
+    yoke_error *e = a->is_root && a->debug_mode ? direct_begin() : NULL;
+    yoke_error_free(e); /* it is told where it matters */
 }
 
 static yoke_error *runtime_begins(struct actor *a)
 {
     session_runtime_begins(a);
     error_stop_begin(a);
-    crash_wait_set(a->debug_mode);
+    install_crash(a);
     return dump_begin(a);
 }
 
@@ -32,11 +51,15 @@ static void runtime_ends(struct actor *a)
 {
     session_runtime_ends();
     error_stop_end();
+    crash_wait_set(false);
+    direct_end();
+    if (installed_here)
+        crash_uninstall();
     dump_end(a);
 }
 
 static const struct actor_hooks hooks = {
-    .child_begins = crash_install,
+    .child_begins = child_begins,
     .root_begins = root_begins,
     .runtime_begins = runtime_begins,
     .runtime_ends = runtime_ends,
@@ -54,5 +77,12 @@ bool yoke_child_main(int argc, char **argv, int *status)
 
 int yoke_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv))
 {
-    return actor_main(argc, argv, app, &hooks);
+    bool is_actor = crash_is_installed(); /* already: then it is refused */
+    int status = actor_main(argc, argv, app, &hooks);
+    if (is_actor)
+        return status;
+    crash_wait_set(false);
+    direct_end();
+    crash_uninstall();
+    return status;
 }

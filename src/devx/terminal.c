@@ -34,11 +34,16 @@ void terminal_close(struct terminal *t)
 }
 
 /* Ctrl-z is off: the debugger would stop, and no shell would know of it. */
-yoke_error *terminal_lend(const struct terminal *t, pid_t group)
+bool terminal_give(const struct terminal *t, pid_t group)
 {
     struct termios modes = t->modes;
     modes.c_cc[VSUSP] = _POSIX_VDISABLE;
-    if (tcsetattr(t->fd, TCSADRAIN, &modes) < 0 || tcsetpgrp(t->fd, group) < 0)
+    return tcsetattr(t->fd, TCSADRAIN, &modes) == 0 && tcsetpgrp(t->fd, group) == 0;
+}
+
+yoke_error *terminal_lend(const struct terminal *t, pid_t group)
+{
+    if (!terminal_give(t, group))
         return yoke_raise_errno(errno, "giving the terminal to the debugger");
     return NULL;
 }

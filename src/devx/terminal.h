@@ -18,6 +18,8 @@ void terminal_close(struct terminal *t);
 /* The process group `group` has the foreground, with ctrl-z off; and this process again, with the modes that
  * were. */
 YOKE_MUST_USE yoke_error *terminal_lend(const struct terminal *t, pid_t group);
+/* As terminal_lend; both are async-signal-safe. */
+bool terminal_give(const struct terminal *t, pid_t group);
 void terminal_take_back(const struct terminal *t);
 /* Writes one line on the terminal, if there is one, whoever has it; `debugger` (0: none) draws its prompt
  * anew. */

@@ -105,6 +105,37 @@ static void crash_now(void)
         c->fn(42);
 }
 
+/* ---- a program with handlers of its own ---- */
+
+static void on_segv(int number, siginfo_t *info, void *context)
+{
+    char text[64];
+    int n = snprintf(text, sizeof text, "own handler: signal %d at %p\n", number, info->si_addr);
+    if (write(STDOUT_FILENO, text, (size_t)n) != n)
+        _exit(1);
+}
+
+static void on_int(int number)
+{
+}
+
+static void set_own_handlers(void)
+{
+    struct sigaction segv = {.sa_sigaction = on_segv, .sa_flags = SA_SIGINFO};
+    struct sigaction interrupt = {.sa_handler = on_int};
+    sigaction(SIGSEGV, &segv, NULL);
+    sigaction(SIGINT, &interrupt, NULL);
+}
+
+static bool has_own_handlers(void)
+{
+    struct sigaction segv, interrupt, abrt;
+    sigaction(SIGSEGV, NULL, &segv);
+    sigaction(SIGINT, NULL, &interrupt);
+    sigaction(SIGABRT, NULL, &abrt);
+    return segv.sa_sigaction == on_segv && interrupt.sa_handler == on_int && abrt.sa_handler == SIG_DFL;
+}
+
 /* ---- endpoints ---- */
 
 static yoke_error *work(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
@@ -294,7 +325,24 @@ static yoke_error *root_crashes(yoke_actors *actors)
     {                                                                                                        \
         .acknowledge_bound = YOKE_MS(50), .kill_bound = YOKE_MS(100)                                         \
     }
+static yoke_error *nothing(yoke_actors *actors)
+{
+    SAY("in the runtime: %s", has_own_handlers() ? "own handlers" : "the runtime's handlers");
+    return NULL;
+}
+
+static yoke_error *root_crashes_later(yoke_actors *actors)
+{
+    yoke_context *right;
+    YOKE_TRY(start(actors, "right", "crash:stop", 0, &right));
+    YOKE_TRY(wait_for_sign("crash"));
+    crash_segv(42);
+    return yoke_context_close(right, NULL);
+}
+
 static const struct scene scenes[] = {
+    {"nothing", nothing},
+    {"root_later", root_crashes_later},
     {"segv", child_crashes},
     {"bus", child_crashes},
     {"fpe", child_crashes},
@@ -316,7 +364,40 @@ static const struct scene scenes[] = {
 
 static yoke_error *app(int argc, char **argv)
 {
-    setenv("SCENE", argc > 1 ? argv[1] : "", 1);
     return play(scenes, argc, argv);
 }
-YOKE_MAIN(app)
+
+static yoke_error *with_root(void *arg)
+{
+    yoke_actors *actors;
+    YOKE_TRY(yoke_actors_open(&actors, NULL));
+    SAY("in the runtime: %s", has_own_handlers() ? "own handlers" : "the runtime's handlers");
+    return yoke_actors_close(actors, strcmp(scene_name(), "own_root_crash") ? NULL : root_crashes(actors));
+}
+
+static int run_own(int argc, char **argv)
+{
+    set_own_handlers();
+    if (strcmp(argv[1], "own_main") == 0) {
+        argv[1] = (char *)"nothing";
+        return yoke_main(argc, argv, app);
+    }
+    yoke_error *e = yoke_run(with_root, NULL, NULL);
+    yoke_error_print(stderr, e);
+    int status = e != NULL;
+    yoke_error_free(e);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    int status;
+    if (yoke_child_main(argc, argv, &status))
+        return status;
+    setenv("SCENE", argc > 1 ? argv[1] : "", 1);
+    if (argc < 2 || strncmp(argv[1], "own", 3) != 0)
+        return yoke_main(argc, argv, app);
+    status = run_own(argc, argv);
+    SAY("after the runtime: %s", has_own_handlers() ? "own handlers" : "the runtime's handlers");
+    return status;
+}

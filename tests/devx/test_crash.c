@@ -139,6 +139,15 @@ NOINLINE static void do_crash(enum crash how)
 
 /* ---- a child that crashes ---- */
 
+/* In a fork of this process, where cmocka's own handlers are no program's. */
+static void install(int fd, const char *name)
+{
+    static const int numbers[] = {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        signal(numbers[i], SIG_DFL);
+    crash_install(fd, name);
+}
+
 enum where { OUTSIDE, IN_MAIN_TASK, IN_SPAWNED_TASK, IN_THREAD };
 
 struct job {
@@ -218,7 +227,7 @@ static struct outcome crash_forked(struct job job)
     assert_true(o.pid >= 0);
     if (o.pid == 0) {
         close(ends[0]);
-        crash_install(ends[1]);
+        install(ends[1], "root");
         run_job(job);
     }
     close(ends[1]);
@@ -442,7 +451,7 @@ static void test_fork_of_the_installer_is_silent(void **state)
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     struct outcome o = {.pid = fork()};
     if (o.pid == 0) {
-        crash_install(ends[1]);
+        install(ends[1], "root");
         pid_t child = fork();
         if (child == 0)
             run_job((struct job){SEGV, OUTSIDE});
@@ -465,7 +474,7 @@ static void test_full_pipe(void **state)
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     struct outcome o = {.pid = fork()};
     if (o.pid == 0) {
-        crash_install(ends[1]);
+        install(ends[1], "root");
         fcntl(ends[1], F_SETPIPE_SZ, 4096);
         run_job((struct job){SEGV, OUTSIDE});
     }
@@ -492,7 +501,7 @@ static void test_sent_signal(void **state)
     if (o.pid == 0) {
         struct rlimit none = {0, 0};
         setrlimit(RLIMIT_CORE, &none);
-        crash_install(ends[1]);
+        install(ends[1], "root");
         if (write(ends[1], "", 1) == 1)
             for (;;)
                 pause();
@@ -524,7 +533,7 @@ static void test_crash_with_a_wild_stack(void **state)
     if (o.pid == 0) {
         struct rlimit none = {0, 0};
         setrlimit(RLIMIT_CORE, &none);
-        crash_install(ends[1]);
+        install(ends[1], "root");
         __asm__ volatile("movq $0x20, %rsp; movq $0x28, %rbp; callq *%rsp");
     }
     close(ends[1]);
@@ -556,7 +565,7 @@ static void test_crash_07_second_fault_in_the_handler(void **state)
     if (o.pid == 0) {
         struct rlimit none = {0, 0};
         setrlimit(RLIMIT_CORE, &none);
-        crash_install(ends[1]);
+        install(ends[1], "root");
         struct job job = {.how = FPE};
         yoke_error_free(yoke_run(crash_with_a_broken_task, &job, NULL));
         _exit(97);
@@ -583,7 +592,7 @@ static void test_root(void **state)
     struct outcome o = {.pid = fork()};
     if (o.pid == 0) {
         dup2(ends[1], STDERR_FILENO);
-        crash_install(-1);
+        install(-1, "root");
         run_job((struct job){SEGV, IN_SPAWNED_TASK});
     }
     close(ends[1]);
@@ -752,7 +761,7 @@ static void test_crash_24_oom_killer_by_its_counters(void **state)
 int main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "crash") == 0) {
-        crash_install(atoi(argv[2]));
+        install(atoi(argv[2]), "root");
         run_job((struct job){(enum crash)atoi(argv[3]), (enum where)atoi(argv[4])});
     }
     const struct CMUnitTest tests[] = {

@@ -11,7 +11,7 @@ import time
 
 import pexpect
 
-from prompt import Scene, living, pid_of, run_tests, wait_till
+from prompt import Scene, living, pid_of, run_tests, wait_till, wait_till_gone
 
 PROGRAM, SOURCE = sys.argv[1:3]
 del sys.argv[2]
@@ -234,6 +234,58 @@ def test_crash_12_two_siblings_at_once():
     said = s.end(1)
     for who in ("left", "right"):
         assert re.search(r"actor `%s` \(pid \d+\) died of SIGSEGV \[ActorDied\]" % who, said), said
+
+
+def test_crash_10_in_the_root():
+    s = Scene(PROGRAM, "root")
+    header = s.at("root/main")
+    assert re.search(r"SIGSEGV in actor `root` \(pid \d+\), task `main`:", header), header
+    has(header, "died of SIGSEGV at address 0x10", source_line("the line of SIGSEGV"))
+    has(s.ask("bt", "root/main"), "crash_segv (count=42)", "root_crashes (")
+    has(s.ask("info locals", "root/main"), "local = 44")
+    has(s.ask("next", "root/main"), "it has crashed, and can't go on")
+    right = pid_of(s, "yoke-right")
+    s.type("continue")
+    s.expect(pexpect.EOF)
+    wait_till_gone(right)
+    s.end(-signal.SIGSEGV)
+
+
+def test_crash_10_while_an_actor_has_the_prompt():
+    s = Scene(PROGRAM, "root_later")
+    s.at("right/crash:stop")
+    s.sign("crash")
+    s.expect("yoke: actor root .* died of SIGSEGV")
+    has(s.ask("print 40 + 2", "right/crash:stop"), "= 42")
+    s.type("continue")
+    has(s.at("root/main"), source_line("the line of SIGSEGV"))
+    has(s.ask("print local", "root/main"), "= 44")
+    s.type("quit")
+    s.expect(pexpect.EOF)
+    wait_till(lambda: not living(s.signs.name), "the end of all")
+    s.end(-signal.SIGSEGV)
+
+
+def test_crash_10_debugger_killed():
+    s = Scene(PROGRAM, "root")
+    s.at("root/main")
+    os.kill(pid_of(s, "gdb"), signal.SIGKILL)
+    s.expect(pexpect.EOF)
+    wait_till(lambda: not living(s.signs.name), "the end of all")
+    s.end(-signal.SIGSEGV)
+
+
+def test_cfg_04_handlers_of_the_program_are_back():
+    for scene in ("own_main", "own_root"):
+        said = Scene(PROGRAM, scene, OFF).end()
+        has(said, "in the runtime: the runtime's handlers", "after the runtime: own handlers")
+
+
+def test_cfg_04_a_handler_of_the_program_is_called():
+    s = Scene(PROGRAM, "own_root_crash", OFF)
+    s.expect(pexpect.EOF)
+    wait_till(lambda: not living(s.signs.name), "the end of all")
+    has(s.end(-signal.SIGSEGV), "yoke: actor root", "died of SIGSEGV at address 0x10", "own handler: signal 11 at 0x10")
 
 
 run_tests(globals())

@@ -1,0 +1,164 @@
+#include "devx/direct.h"
+
+#include "devx/debugger_child.h"
+#include "devx/gdb_script.h"
+#include "devx/terminal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SCRIPT_BYTES = 256 << 10, POLL_NS = 20 * 1000 * 1000 };
+
+/* The stream writes into `text`, with a buffer of its own: so printing to it allocates nothing. */
+static struct {
+    struct debugger_command command;
+    struct debugger_child child;
+    FILE *stream;
+    char text[SCRIPT_BYTES], buffer[4096];
+    volatile pid_t other;
+} direct;
+
+yoke_error *direct_begin(void)
+{
+    direct_end();
+    YOKE_TRY(debugger_command_find(&direct.command, getenv("YOKE_DEBUGGER")));
+    debugger_child_init(&direct.child, &direct.command, getpid());
+    direct.stream = fmemopen(direct.text, sizeof direct.text, "w");
+    if (!direct.stream)
+        return yoke_raise_errno(errno, "the debugger's script");
+    setvbuf(direct.stream, direct.buffer, _IOFBF, sizeof direct.buffer);
+    return NULL;
+}
+
+void direct_end(void)
+{
+    if (direct.stream)
+        fclose(direct.stream);
+    direct.stream = NULL;
+}
+
+void direct_note_other(pid_t debugger)
+{
+    direct.other = debugger;
+}
+
+/* ---- the terminal ---- */
+
+/* The other one is this process' child, whom nobody reaps while this waits. */
+static bool wait_for_other(void)
+{
+    siginfo_t info;
+    pid_t other = direct.other;
+    while (other && waitid(P_PID, (id_t)other, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+    return other != 0;
+}
+
+static bool open_terminal(struct terminal *t)
+{
+    bool was_lent = wait_for_other();
+    t->fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    return t->fd >= 0 && (was_lent || tcgetpgrp(t->fd) == getpgrp()) && tcgetattr(t->fd, &t->modes) == 0;
+}
+
+/* ---- the script ---- */
+
+static bool write_all(int fd, const char *at, size_t size)
+{
+    while (size) {
+        ssize_t n = write(fd, at, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        at += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+static bool make_script(const struct debugger_target *t)
+{
+    memset(direct.text, 0, sizeof direct.text);
+    rewind(direct.stream);
+    gdb_script_write(direct.stream, t);
+    if (fflush(direct.stream) != 0)
+        return false;
+    direct.child.script = memfd_create("yoke-gdb", MFD_CLOEXEC);
+    return direct.child.script >= 0 && write_all(direct.child.script, direct.text, strlen(direct.text));
+}
+
+/* ---- the debugger ---- */
+
+/* Not the C library's fork, which takes locks that this process may be broken in. */
+static pid_t fork_plainly(void)
+{
+    return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+/* Also when it was killed, and has left no answer. */
+static enum direct_end wait_for_end(pid_t pid, const volatile int *answer)
+{
+    int status = 0;
+    pid_t ended = 0;
+    while (!(ended = waitpid(pid, &status, WNOHANG)) || (ended < 0 && errno == EINTR))
+        nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+    bool failed = WIFEXITED(status) &&
+                  (WEXITSTATUS(status) == DEBUGGER_NO_EXEC || WEXITSTATUS(status) == GDB_NO_ATTACH);
+    return failed && *answer == PAUSE_WAITING ? DIRECT_FAILED : DIRECT_OVER;
+}
+
+static enum direct_end run(const struct terminal *t, const volatile int *answer)
+{
+    int gate[2];
+    if (pipe2(gate, O_CLOEXEC) < 0)
+        return DIRECT_FAILED;
+    pid_t self = getpid();
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+    pid_t pid = fork_plainly();
+    if (pid == 0) {
+        close(gate[1]);
+        debugger_child_run(&direct.child, gate[0], self);
+    }
+    close(gate[0]);
+    if (pid > 0)
+        setpgid(pid, pid);
+    bool begun = pid > 0 && terminal_give(t, pid) && write(gate[1], "g", 1) == 1;
+    close(gate[1]);
+    enum direct_end end = pid > 0 ? wait_for_end(pid, answer) : DIRECT_FAILED;
+    terminal_take_back(t);
+    return begun ? end : DIRECT_FAILED;
+}
+
+enum direct_end direct_debug(const struct debugger_target *target, volatile int *answer)
+{
+    struct terminal t;
+    sigset_t ttou, old;
+    enum direct_end end = DIRECT_NO_TERMINAL;
+    direct.child.script = -1;
+    if (!direct.stream)
+        return DIRECT_FAILED;
+    /* When another one has left, its group is the foreground still. */
+    sigemptyset(&ttou);
+    sigaddset(&ttou, SIGTTOU);
+    sigprocmask(SIG_BLOCK, &ttou, &old);
+    if (open_terminal(&t)) {
+        direct.child.terminal = t.fd;
+        end = make_script(target) ? run(&t, answer) : DIRECT_FAILED;
+    }
+    if (direct.child.script >= 0)
+        close(direct.child.script);
+    if (t.fd >= 0)
+        close(t.fd);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    return end;
+}
