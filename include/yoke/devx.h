@@ -52,6 +52,21 @@ YOKE_MUST_USE yoke_error *yoke_pause_shielded(void);
 YOKE_MUST_USE yoke_error *yoke_post_mortem(const yoke_error *e);
 YOKE_MUST_USE yoke_error *yoke_post_mortem_shielded(const yoke_error *e);
 
+/* A block that an error does not leave unseen. Lives in the caller's frame; the fields are the library's. */
+typedef struct yoke_crash_handler {
+    const yoke_error_kind *const *kinds;
+    size_t count;
+} yoke_crash_handler;
+
+/*
+ * Around any code, with or without a runtime, on any thread: the close opens the debugger with the body's
+ * error if one of `kinds` (kept, not copied; a count of 0: all) is in it, whether debug mode is on or not,
+ * and returns the error in any case. Cancellations, ctrl-c and YOKE_DEBUGGER_QUIT pass. Where no actor in
+ * debug mode runs, gdb takes the terminal of this process, and the calling thread waits for its end.
+ */
+void yoke_crash_handler_open(yoke_crash_handler *h, const yoke_error_kind *const kinds[], size_t count);
+YOKE_MUST_USE yoke_error *yoke_crash_handler_close(yoke_crash_handler *h, yoke_error *e);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

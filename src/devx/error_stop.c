@@ -63,10 +63,18 @@ static const yoke_error *find_cause(const struct actor *a, const yoke_error *e, 
     return found;
 }
 
-static void mark(const yoke_error *e)
+bool error_stop_is_failure(const yoke_error *e)
+{
+    bool is = !yoke_error_count(e) && !is_no_failure(e);
+    for (size_t i = 0; i < yoke_error_count(e) && !is; i++)
+        is = error_stop_is_failure(yoke_error_member(e, i));
+    return is;
+}
+
+void error_stop_mark(const yoke_error *e)
 {
     for (size_t i = 0; i < yoke_error_count(e); i++)
-        mark(yoke_error_member(e, i));
+        error_stop_mark(yoke_error_member(e, i));
     if (!yoke_error_count(e))
         error_set_shown((yoke_error *)e);
 }
@@ -97,7 +105,7 @@ __attribute__((noinline)) void error_stop_leaves(struct actor *a, yoke_error *e,
                              .text = text};
     find_place(cause, &s);
     stop_at("an error", a, &s);
-    mark(e);
+    error_stop_mark(e);
     free(text);
 }
 

@@ -6,6 +6,10 @@
 
 /* As actor_hooks.error_leaves. */
 void error_stop_leaves(struct actor *a, yoke_error *e, enum error_leaves what);
+/* Is there more in it than cancellation, ctrl-c, and the debugger's own word? */
+bool error_stop_is_failure(const yoke_error *e);
+/* A person has seen it: it does not stop any more in this process. */
+void error_stop_mark(const yoke_error *e);
 /* The runtime of an actor begins, and ends: YOKE_DEBUG=raise holds in between. */
 void error_stop_begin(struct actor *a);
 void error_stop_end(void);

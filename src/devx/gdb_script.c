@@ -77,7 +77,7 @@ static void write_no_moves(FILE *f)
     for (size_t i = 0; i < MOVES; i++)
         fprintf(f,
                 "define hook-%s\n"
-                "  python raise gdb.GdbError(\"it has crashed, and can't go on: `continue` lets it die\")\n"
+                "  python raise gdb.GdbError(\"it can't be moved any more: `continue` lets it go its way\")\n"
                 "end\n",
                 moves[i]);
 }

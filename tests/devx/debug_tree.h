@@ -14,7 +14,8 @@
 
 static inline const char *my_name(void)
 {
-    return yoke_current_actor()->name;
+    const yoke_uid *uid = yoke_current_actor();
+    return uid ? uid->name : "nobody";
 }
 
 /* The test makes the file when it wants the program to go on. */

@@ -244,6 +244,18 @@ static yoke_error *with_root(void *arg)
     return yoke_actors_close(actors, strcmp(arg, "own_root") ? child_fails(actors) : root_fails(actors));
 }
 
+static int run_block(const char *name)
+{
+    const yoke_error_kind *const broken[] = {&YOKE_NOT_FOUND, &BROKEN}, *const other[] = {&YOKE_NOT_FOUND};
+    bool passes = strcmp(name, "own_block_passes") == 0;
+    yoke_crash_handler h;
+    yoke_crash_handler_open(&h, passes ? other : broken, passes ? 1 : 2);
+    yoke_error *e = yoke_crash_handler_close(&h, fail_in(42)); /* the line of the block */
+    yoke_error_print(stderr, e);
+    yoke_error_free(e);
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     int status;
@@ -251,6 +263,8 @@ int main(int argc, char **argv)
         return status;
     if (argc < 2 || strncmp(argv[1], "own", 3) != 0)
         return yoke_main(argc, argv, app);
+    if (strncmp(argv[1], "own_block", 9) == 0)
+        return run_block(argv[1]);
     yoke_error *e = yoke_run(with_root, argv[1], NULL);
     yoke_error_print(stderr, e);
     status = e != NULL;

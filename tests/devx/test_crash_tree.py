@@ -122,7 +122,7 @@ def looks_around(s, name):
     has(s.ask("bt", name), "crash_segv (count=42)", "signal handler called", "task_entry")
     has(s.ask("info locals", name), "local = 44")
     has(s.ask("print count * 2", name), "= 84")
-    has(s.ask("next", name), "it has crashed, and can't go on")
+    has(s.ask("next", name), "it can't be moved any more")
 
 
 def test_crash_09_live_before_it_dies():
@@ -221,7 +221,6 @@ def test_crash_12_two_siblings_at_once():
     s.expect("left: sleeps")
     s.sign("left")
     s.sign("right")
-    s.expect(r"waits for the debugger \(2nd in the queue\)")
     names = ["left/crash:work_at_sign", "right/crash:work_at_sign"]
     s.expect(r"\(yoke: (left|right)/crash:work_at_sign\) ")
     if s.p.match.group(1) == "right":
@@ -243,7 +242,7 @@ def test_crash_10_in_the_root():
     has(header, "died of SIGSEGV at address 0x10", source_line("the line of SIGSEGV"))
     has(s.ask("bt", "root/main"), "crash_segv (count=42)", "root_crashes (")
     has(s.ask("info locals", "root/main"), "local = 44")
-    has(s.ask("next", "root/main"), "it has crashed, and can't go on")
+    has(s.ask("next", "root/main"), "it can't be moved any more")
     right = pid_of(s, "yoke-right")
     s.type("continue")
     s.expect(pexpect.EOF)
@@ -273,6 +272,35 @@ def test_crash_10_debugger_killed():
     s.expect(pexpect.EOF)
     wait_till(lambda: not living(s.signs.name), "the end of all")
     s.end(-signal.SIGSEGV)
+
+
+def descriptors(pid):
+    """What they are, and how many of them an epoll of the process watches."""
+    folder, watched = "/proc/%d/fd" % pid, 0
+    for fd in os.listdir(folder):
+        with open("/proc/%d/fdinfo/%s" % (pid, fd)) as f:
+            watched += f.read().count("tfd:")
+    return [os.readlink(os.path.join(folder, fd)) for fd in os.listdir(folder)], watched
+
+
+def test_cfg_06_off_there_are_the_handlers_alone():
+    watched = {}
+    for debug in ("0", "1"):
+        s = Scene(PROGRAM, "killed", {"YOKE_DEBUG": debug})
+        for _ in range(2):
+            s.expect("(left|right): sleeps")
+        found = living(s.signs.name)
+        assert sorted(name for _, name in found) == ["devx-crash_tree", "yoke-left", "yoke-right"], found
+        for pid, name in found:
+            links, watched[name, debug] = descriptors(pid)
+            assert not [link for link in links if "yoke-gdb" in link], links
+            with open("/proc/%d/status" % pid) as f:
+                caught = int(re.search(r"SigCgt:\s*(\w+)", f.read()).group(1), 16)
+            assert caught >> (signal.SIGSEGV - 1) & 1, name
+        os.kill(pid_of(s, "yoke-left"), signal.SIGKILL)
+        s.end(1)
+    # What debug mode adds: the root looks at the two pipes in which a child says that it waits.
+    assert watched["devx-crash_tree", "1"] == watched["devx-crash_tree", "0"] + 2, watched
 
 
 def test_cfg_04_handlers_of_the_program_are_back():

@@ -136,6 +136,24 @@ def test_crash_16_in_a_cancelled_scope():
     assert said.count("(yoke: ") == 1, said
 
 
+def test_crash_17_block_without_a_runtime():
+    for answer in ("continue", "quit"):
+        s = Scene(PROGRAM, "own_block", {"YOKE_DEBUG": ""})
+        name = "devx-error_tree/main"
+        header = s.at(name)
+        has(header, "error in actor `devx-error_tree`", "error: no luck with 44 [test.Broken]",
+            "%d\t    yoke_error *e = yoke_crash_handler_close" % number_of("the line of the block"))
+        has(s.ask("print passes", name), "= false")
+        s.type(answer)
+        has(s.end(1).split("(yoke: ")[-1], "error: no luck with 44 [test.Broken]")
+
+
+def test_crash_17_other_kinds_pass():
+    said = Scene(PROGRAM, "own_block_passes").end(1)
+    assert not prompts(said), said
+    has(said, "error: no luck with 44 [test.Broken]")
+
+
 def test_crash_18_per_actor():
     s = Scene(PROGRAM, "per_actor", {"YOKE_DEBUG": ""})
     s.sign("debugged")
