@@ -7,6 +7,7 @@
 #include "devx/crash.h"
 
 #include "devx/crash_wait.h"
+#include "devx/maps.h"
 #include "devx/report.h"
 #include "task/stack_info.h"
 
@@ -81,66 +82,6 @@ static void write_section(enum report_tag tag, const void *payload, size_t bytes
     struct report_section section = {.magic = REPORT_MAGIC, .tag = tag, .bytes = (uint32_t)bytes};
     write_all(crash.fd, &section, sizeof section);
     write_all(crash.fd, payload, bytes);
-}
-
-/* ---- lines of /proc/self/maps ---- */
-
-struct maps {
-    int fd;
-    size_t used, next; /* in text: what was read, and where the next line begins */
-    char text[2 * LINE_BYTES];
-};
-
-/* The next line, without its end; one that is too long is passed over. NULL at the end. */
-static const char *maps_line(struct maps *m)
-{
-    for (;;) {
-        char *line = m->text + m->next;
-        char *end = memchr(line, '\n', m->used - m->next);
-        if (end) {
-            *end = '\0';
-            m->next = (size_t)(end + 1 - m->text);
-            return line;
-        }
-        memmove(m->text, line, m->used - m->next);
-        m->used -= m->next;
-        m->next = 0;
-        if (m->used == sizeof m->text)
-            m->used = 0;
-        ssize_t n = read(m->fd, m->text + m->used, sizeof m->text - m->used);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return NULL;
-        m->used += (size_t)n;
-    }
-}
-
-static const char *hex(const char *at, uint64_t *value)
-{
-    *value = 0;
-    for (;; at++) {
-        unsigned digit = (unsigned)*at - '0', letter = (unsigned)*at - 'a';
-        if (digit > 9 && letter > 5)
-            return at;
-        *value = *value << 4 | (digit <= 9 ? digit : letter + 10);
-    }
-}
-
-/* "low-high perms offset device inode   path" */
-static bool maps_parse(const char *line, uint64_t *low, uint64_t *high, uint64_t *offset, const char **path)
-{
-    const char *at = hex(line, low);
-    if (*at != '-')
-        return false;
-    at = hex(at + 1, high);
-    if (strnlen(at, 6) < 6)
-        return false;
-    at = hex(at + 6, offset);
-    *path = strchr(at, '/');
-    if (!*path)
-        *path = strchr(at, '[');
-    return *path != NULL;
 }
 
 /* ---- unwinding ---- */
@@ -472,21 +413,6 @@ static void print_frames(void)
 
 /* ---- the debugger of a root ---- */
 
-static bool is_in_program(uint64_t pc, const char *program)
-{
-    static struct maps maps;
-    memset(&maps, 0, sizeof maps);
-    maps.fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    uint64_t low, high, offset;
-    const char *path;
-    bool found = false;
-    for (const char *text; maps.fd >= 0 && !found && (text = maps_line(&maps));)
-        found = maps_parse(text, &low, &high, &offset, &path) && pc >= low && pc < high &&
-                strcmp(path, program) == 0;
-    close(maps.fd);
-    return found;
-}
-
 /* An abort is the C library's, but its caller is to be shown. */
 static uint64_t frame_of_program(const struct report_frames *frames)
 {
@@ -494,7 +420,7 @@ static uint64_t frame_of_program(const struct report_frames *frames)
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
     program[n > 0 ? n : 0] = '\0';
     for (size_t i = 0; i < 16 && i < frames->total; i++)
-        if (is_in_program(frames->pc[i], program))
+        if (maps_has(frames->pc[i], program))
             return frames->pc[i];
     return frames->pc[0];
 }
