@@ -8,6 +8,7 @@ import functools
 import itertools
 import os
 import re
+import signal
 import sys
 import termios
 import time
@@ -118,6 +119,22 @@ def test_exd_02_root_actor_breakpoint_forever(s):
     has(s.at("root/main"), "pause in actor `root`")
     steps(s, "root/main", 2)
     has(s.ends("q", 1), "[DebuggerQuit]")
+
+
+def root_crashes(s, answer):
+    has(s.at("root/main"), "Assertion `doggies > 0' failed", "SIGABRT in actor `root`", "assert(doggies > 0);")
+    s.ends(answer, -signal.SIGABRT)
+    has(s.said, "actor root (pid %d) died of SIGABRT" % s.p.pid)
+
+
+@session("root_actor_error")
+def test_exd_03_root_actor_error_continue(s):
+    root_crashes(s, "c")
+
+
+@session("root_actor_error")
+def test_exd_03_root_actor_error_quit(s):
+    root_crashes(s, "q")
 
 
 # ---- one child
