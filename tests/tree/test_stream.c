@@ -902,6 +902,29 @@ static void test_ovr_05_overruns_where_they_are_allowed(void **state)
     assert_success(tree_with_child("ends", both_slow, NULL));
 }
 
+/* A reader that reads on is given its time, in whatever order tasks run. */
+static yoke_error *read_thousands(struct scene *s)
+{
+    return receive_run(s, 0, 5000);
+}
+static yoke_error *flood(struct scene *s)
+{
+    return streamed(s, "ends:send", &(plan){5000, RETURN, false}, read_thousands, result_is_yo);
+}
+static void test_a_random_order_makes_no_slow_reader(void **state)
+{
+    const char *given = getenv("YOKE_SEED");
+    char *kept = given ? strdup(given) : NULL;
+    for (int seed = 1; seed <= 5; seed++) {
+        setenv("YOKE_SEED", (char[]){(char)('0' + seed), '\0'}, 1);
+        assert_success(tree_with_child("ends", flood, NULL));
+    }
+    unsetenv("YOKE_SEED");
+    if (kept)
+        setenv("YOKE_SEED", kept, 1);
+    free(kept);
+}
+
 static yoke_error *cancel_overrun(struct scene *s)
 {
     YOKE_TRY(yoke_sleep(YOKE_MS(20)));
@@ -924,11 +947,12 @@ TREE_MAIN(TEST(test_str_01_02_20_ping_pong_till_the_parent_closes),
           TEST(test_str_15_send_tells_the_remote_error),
           TEST(test_str_03_04_close_tells_the_peer_in_a_cancelled_scope),
           TEST(test_end_of_a_stream_that_was_left_is_no_failure),
-          TEST(test_str_05_cancellation_closes_nothing), TEST(test_str_06_readers_come_and_go),
-          TEST(test_str_13_39_close_wakes_a_reader), TEST(test_str_11_the_far_process_dies),
-          TEST(test_ctx_49_matrix_of_leaving_a_streaming_child), TEST(test_str_33_nil_is_a_message),
-          TEST(test_str_28_many_tasks_send), TEST(test_a_burst_overruns_no_reader_that_keeps_up),
-          TEST(test_str_31_32_sizes), TEST(test_str_34_a_peer_that_does_not_read),
-          TEST(test_ovr_02_child_without_a_stream), TEST(test_ovr_03_parent_without_a_stream),
-          TEST(test_ovr_04_exactly_the_buffer), TEST(test_ovr_05_overruns_where_they_are_allowed),
+          TEST(test_a_random_order_makes_no_slow_reader), TEST(test_str_05_cancellation_closes_nothing),
+          TEST(test_str_06_readers_come_and_go), TEST(test_str_13_39_close_wakes_a_reader),
+          TEST(test_str_11_the_far_process_dies), TEST(test_ctx_49_matrix_of_leaving_a_streaming_child),
+          TEST(test_str_33_nil_is_a_message), TEST(test_str_28_many_tasks_send),
+          TEST(test_a_burst_overruns_no_reader_that_keeps_up), TEST(test_str_31_32_sizes),
+          TEST(test_str_34_a_peer_that_does_not_read), TEST(test_ovr_02_child_without_a_stream),
+          TEST(test_ovr_03_parent_without_a_stream), TEST(test_ovr_04_exactly_the_buffer),
+          TEST(test_ovr_05_overruns_where_they_are_allowed),
           TEST(test_a_full_queue_does_not_hold_up_a_cancel))
