@@ -49,7 +49,7 @@ def test_lock_03_served_in_the_order_of_asking_and_lock_16_waiters_are_shown():
     s.sign("prompt")
     for place, name in (("2nd", "b"), ("3rd", "c"), ("4th", "d"), ("5th", "e"), ("6th", "f")):
         s.expect(r"%s/lock:stop waits for the debugger \(%s in the queue\)" % (name, place))
-        s.at("a/lock:stop")  # drawn again
+    s.at("a/lock:stop")  # drawn again
     for name in "abcdef":
         if name != "a":
             s.at("%s/lock:stop" % name)
