@@ -1,6 +1,6 @@
 """Errors on their way out, in debug mode: who stops, and where.
 
-Usage: test_error_tree.py PROGRAM SOURCE [TEST...]    (tests/devx/error_tree.c, built; no TEST: all)
+Usage: test_error_stop_tree.py PROGRAM SOURCE [TEST...]    (tests/devx/error_stop_tree.c, built; no TEST: all)
 """
 
 import os

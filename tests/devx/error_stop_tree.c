@@ -1,4 +1,4 @@
-/* What test_error_tree.py runs in a terminal: errors that leave, in debug mode. */
+/* What test_error_stop_tree.py runs in a terminal: errors that leave, in debug mode. */
 #include "debug_tree.h"
 
 #include <signal.h>
