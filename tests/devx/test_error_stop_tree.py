@@ -139,9 +139,9 @@ def test_crash_16_in_a_cancelled_scope():
 def test_crash_17_block_without_a_runtime():
     for answer in ("continue", "quit"):
         s = Scene(PROGRAM, "own_block", {"YOKE_DEBUG": ""})
-        name = "devx-error_tree/main"
+        name = "devx-error_stop_tree/main"
         header = s.at(name)
-        has(header, "error in actor `devx-error_tree`", "error: no luck with 44 [test.Broken]",
+        has(header, "error in actor `devx-error_stop_tree`", "error: no luck with 44 [test.Broken]",
             "%d\t    yoke_error *e = yoke_crash_handler_close" % number_of("the line of the block"))
         has(s.ask("print passes", name), "= false")
         s.type(answer)
