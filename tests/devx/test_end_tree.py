@@ -73,8 +73,9 @@ def test_teardown_03_child_by_child():
     assert "SIG" not in s.end()
 
 
-def test_teardown_04_failed_root_kills_nobody_in_the_debugger():
-    s = Scene(PROGRAM, "failed", CANCELS)
+def killed_sibling(name):
+    """`other` is killed while `left` is at the prompt. The scene, and all that it said."""
+    s = Scene(PROGRAM, name, CANCELS)
     s.at(LEFT)
     os.kill(pid_of(s, "yoke-other"), signal.SIGKILL)
     s.expect("asking actor `left` to cancel `ends:stop`\r\n")
@@ -83,6 +84,11 @@ def test_teardown_04_failed_root_kills_nobody_in_the_debugger():
     s.type("continue")
     s.expect("left: cancelled")
     said = s.end(1)
+    return s, said
+
+
+def test_teardown_04_failed_root_kills_nobody_in_the_debugger():
+    s, said = killed_sibling("failed")
     assert asked(s) == ["left"] and "SIGTERM" not in said and "died of SIGKILL" in said, said
 
 
@@ -124,15 +130,7 @@ def test_teardown_06_siblings_are_reaped_meanwhile():
 
 
 def test_teardown_09_middle_actor_fails():
-    s = Scene(PROGRAM, "nested", CANCELS)
-    s.at(LEFT)
-    os.kill(pid_of(s, "yoke-other"), signal.SIGKILL)
-    s.expect("asking actor `left` to cancel `ends:stop`\r\n")
-    still_there(s)
-    assert not asked(s)
-    s.type("continue")
-    s.expect("left: cancelled")
-    said = s.end(1)
+    s, said = killed_sibling("nested")
     assert "left" in asked(s) and "SIGTERM" not in said and "died of SIGKILL" in said, said
 
 

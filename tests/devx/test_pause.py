@@ -5,7 +5,6 @@ Usage: test_pause.py PROGRAM [TEST...]    (tests/devx/pause_program.c, built; no
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,8 @@ import tempfile
 import time
 
 import pexpect
+
+from prompt import run_tests
 
 PROGRAM = sys.argv[1]
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pause_program.c")
@@ -252,20 +253,4 @@ def test_no_terminal():
     assert "root: error: no terminal for the debugger" in run.stdout, run.stdout
 
 
-def main():
-    tests = [(name, f) for name, f in globals().items() if name.startswith("test_")]
-    tests = [t for t in tests if not sys.argv[2:] or t[0] in sys.argv[2:]]
-    print("1..%d" % len(tests))
-    if not shutil.which("gdb"):
-        print("Bail out! there is no gdb")
-        return
-    for number, (name, test) in enumerate(tests, 1):
-        try:
-            test()
-            print("ok %d - %s" % (number, name), flush=True)
-        except (AssertionError, pexpect.ExceptionPexpect, OSError) as e:
-            print("not ok %d - %s" % (number, name))
-            print("\n".join("# " + line for line in str(e).splitlines()), flush=True)
-
-
-main()
+run_tests(globals())

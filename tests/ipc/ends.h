@@ -5,6 +5,7 @@
 #ifndef TESTS_IPC_ENDS_H
 #define TESTS_IPC_ENDS_H
 
+#include "base/memory.h"
 #include "harness.h"
 #include "ipc/channel.h"
 #include "msg/cursor.h"
@@ -200,6 +201,52 @@ __attribute__((unused)) static yoke_error *expect_number(struct channel *c, uint
         return yoke_raise(&YOKE_INTERNAL, "message %u of %zu bytes and not %u of %zu", got, size, number,
                           filler);
     return NULL;
+}
+
+/* ---- no memory ---- */
+
+/* fn(arg) in a run, with each of its allocations refused in turn: nothing is left of it. */
+__attribute__((unused)) static void refuse_each_allocation(yoke_error *(*fn)(void *), void *arg)
+{
+    size_t live = memory_live();
+    bool refused = true;
+    for (size_t n = 0; refused; n++) {
+        assert_true(n < 500);
+        memory_fail_after(n);
+        yoke_error *e = yoke_run(fn, arg, NULL);
+        refused = memory_fail_after(SIZE_MAX);
+        if (!refused)
+            assert_null(e);
+        yoke_error_free(e);
+        assert_int_equal(memory_live(), live);
+    }
+}
+
+struct exchange {
+    yoke_error *(*body)(struct channel *a, struct channel *b);
+};
+
+/* Opens both ends of a pair for the body of a struct exchange; any step of it may find no memory. */
+__attribute__((unused)) static yoke_error *exchange_over_pair(void *arg)
+{
+    const struct exchange *x = arg;
+    int fds[2];
+    struct channel *a = NULL, *b = NULL;
+    YOKE_TRY(transport_uds.pair(fds));
+    yoke_error *e = channel_open(&a, fds[0], &transport_uds, NULL);
+    if (e)
+        close(fds[1]);
+    else
+        e = channel_open(&b, fds[1], &transport_uds, NULL);
+    if (!e) {
+        yoke_scope s; /* of two ends one may be broken, and the other wait */
+        e = yoke_move_on_after(&s, YOKE_MS(200));
+        if (!e)
+            e = yoke_scope_close(&s, x->body(a, b));
+    }
+    channel_close(a);
+    channel_close(b);
+    return e;
 }
 
 #endif

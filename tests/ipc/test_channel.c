@@ -4,8 +4,6 @@
  */
 #include "ends.h"
 
-#include "base/memory.h"
-
 #include <signal.h>
 
 /* ---- order, counters ---- */
@@ -1009,41 +1007,9 @@ static yoke_error *exchange(struct channel *a, struct channel *b)
     return channel_drain(a);
 }
 
-static yoke_error *without_memory(void *arg)
-{
-    int fds[2];
-    struct channel *a = NULL, *b = NULL;
-    YOKE_TRY(transport_uds.pair(fds));
-    yoke_error *e = channel_open(&a, fds[0], &transport_uds, NULL);
-    if (e)
-        close(fds[1]);
-    else
-        e = channel_open(&b, fds[1], &transport_uds, NULL);
-    if (!e) {
-        yoke_scope s; /* of two ends one may be broken, and the other wait */
-        e = yoke_move_on_after(&s, YOKE_MS(200));
-        if (!e)
-            e = yoke_scope_close(&s, exchange(a, b));
-    }
-    channel_close(a);
-    channel_close(b);
-    return e;
-}
-
 static void test_each_allocation_refused(void **state)
 {
-    size_t live = memory_live();
-    bool refused = true;
-    for (size_t n = 0; refused; n++) {
-        assert_true(n < 500);
-        memory_fail_after(n);
-        yoke_error *e = yoke_run(without_memory, NULL, NULL);
-        refused = memory_fail_after(SIZE_MAX);
-        if (!refused)
-            assert_null(e);
-        yoke_error_free(e);
-        assert_int_equal(memory_live(), live);
-    }
+    refuse_each_allocation(exchange_over_pair, &(struct exchange){exchange});
 }
 
 HARNESS_MAIN(TEST(test_frames_come_in_order), TEST(test_one_byte_at_a_time), TEST(test_random_splits),

@@ -1,8 +1,6 @@
 /* A channel from this process to itself: what one end has queued the other reads, and how either ends. */
 #include "ends.h"
 
-#include "base/memory.h"
-
 static yoke_error *with_both_ends(void *arg)
 {
     struct ends x = {.body = arg};
@@ -163,18 +161,7 @@ static yoke_error *exchange(struct ends *x)
 
 static void test_each_allocation_refused(void **state)
 {
-    size_t live = memory_live();
-    bool refused = true;
-    for (size_t n = 0; refused; n++) {
-        assert_true(n < 500);
-        memory_fail_after(n);
-        yoke_error *e = yoke_run(with_both_ends, exchange, NULL);
-        refused = memory_fail_after(SIZE_MAX);
-        if (!refused)
-            assert_null(e);
-        yoke_error_free(e);
-        assert_int_equal(memory_live(), live);
-    }
+    refuse_each_allocation(with_both_ends, exchange);
 }
 
 HARNESS_MAIN(TEST(test_frames_go_both_ways), TEST(test_a_sender_waits_for_room), TEST(test_hanging_up),
