@@ -41,28 +41,10 @@ static void put_number(struct writer *w, long long n)
     put(w, digits, (size_t)snprintf(digits, sizeof digits, "%lld", n));
 }
 
-/* One byte that can't stand for itself. */
-static void put_escape(struct writer *w, unsigned char byte)
-{
-    char text[8];
-    put(w, text, (size_t)snprintf(text, sizeof text, byte < 0x80 ? "\\u%04x" : "\\\\x%02x", byte));
-}
-
 static void put_string(struct writer *w, const char *s)
 {
-    put_text(w, "\"");
-    for (size_t left = strlen(s); left;) {
-        size_t shown = text_shown(s, left);
-        if (!shown)
-            put_escape(w, (unsigned char)*s);
-        else if (*s == '"' || *s == '\\')
-            put(w, (char[]){'\\', *s}, 2);
-        else
-            put(w, s, shown);
-        s += shown ? shown : 1;
-        left -= shown ? shown : 1;
-    }
-    put_text(w, "\"");
+    if (!w->failed)
+        w->failed = !text_put_json(&w->buffer, s);
 }
 
 /* `,"name":`, but for the first of an object. */

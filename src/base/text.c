@@ -1,7 +1,9 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Length that the first byte promises, by the table of well-formed UTF-8 in the Unicode standard (3-7); 0 for
@@ -57,6 +59,30 @@ void text_escape(char out[4], char byte)
     out[1] = 'x';
     out[2] = digits[(unsigned char)byte >> 4];
     out[3] = digits[(unsigned char)byte & 15];
+}
+
+static bool put_json_escape(struct buffer *out, unsigned char byte)
+{
+    char text[8];
+    return buffer_append(out, text,
+                         (size_t)snprintf(text, sizeof text, byte < 0x80 ? "\\u%04x" : "\\\\x%02x", byte));
+}
+
+bool text_put_json(struct buffer *out, const char *s)
+{
+    bool fine = buffer_append(out, "\"", 1);
+    for (size_t left = strlen(s); left && fine;) {
+        size_t shown = text_shown(s, left);
+        if (!shown)
+            fine = put_json_escape(out, (unsigned char)*s);
+        else if (*s == '"' || *s == '\\')
+            fine = buffer_append(out, (char[]){'\\', *s}, 2);
+        else
+            fine = buffer_append(out, s, shown);
+        s += shown ? shown : 1;
+        left -= shown ? shown : 1;
+    }
+    return fine && buffer_append(out, "\"", 1);
 }
 
 size_t text_cut(const char *s, size_t end)

@@ -59,19 +59,8 @@ static void put_shown(struct writer *w, const char *s)
 
 static void put_string(struct writer *w, const char *s)
 {
-    put(w, "\"", 1);
-    for (size_t left = strlen(s); left;) {
-        size_t shown = text_shown(s, left);
-        if (!shown)
-            put_format(w, (unsigned char)*s < 0x80 ? "\\u%04x" : "\\\\x%02x", (unsigned char)*s);
-        else if (*s == '"' || *s == '\\')
-            put(w, (char[]){'\\', *s}, 2);
-        else
-            put(w, s, shown);
-        s += shown ? shown : 1;
-        left -= shown ? shown : 1;
-    }
-    put(w, "\"", 1);
+    if (!w->failed)
+        w->failed = !text_put_json(w->out, s);
 }
 
 /* ---- the addresses ---- */
