@@ -1,5 +1,5 @@
 /*
- * Errors: making them, what hangs on them, and their end. Nothing here can fail: what finds no memory falls
+ * Errors: making them, and their end. Nothing here can fail: what finds no memory falls
  * back to the static error, or, where other errors would be lost by that, to a small reserve.
  */
 #include "base/die.h"
@@ -245,22 +245,14 @@ static yoke_error *error_new_plain(const yoke_error_kind *kind, const struct pla
     return e;
 }
 
-static bool is_below(const yoke_error_kind *kind, const yoke_error_kind *family)
-{
-    for (; kind; kind = kind->parent) {
-        if (kind == family)
-            return true;
-    }
-    return false;
-}
-
 /* Why an error of `kind` may not be raised, or NULL. */
 static const char *refusal(const yoke_error_kind *kind)
 {
     if (!kind)
         return "an error needs a kind";
-    return is_below(kind, &YOKE_CANCELLED) ? "only a cancel scope makes an error of kind yoke.Cancelled"
-                                           : NULL;
+    return error_kind_is_below(kind, &YOKE_CANCELLED)
+               ? "only a cancel scope makes an error of kind yoke.Cancelled"
+               : NULL;
 }
 
 /* NULL without memory. */
@@ -464,165 +456,18 @@ void error_add(yoke_error *group, yoke_error *member)
         group->depth = member->depth + 1;
 }
 
-/* ---- what hangs on it ---- */
-
-static void chain_append(struct chain *c, struct link *added)
-{
-    struct link *at = atomic_load(&c->near_end);
-    if (!at && atomic_compare_exchange_strong(&c->first, &at, added)) {
-        atomic_store(&c->near_end, added);
-        return;
-    }
-    /* Either a link of the chain, or the first one, which came between. */
-    for (;;) {
-        struct link *next = NULL;
-        if (atomic_compare_exchange_strong(&at->next, &next, added))
-            break;
-        at = next;
-    }
-    atomic_store(&c->near_end, added);
-}
-
-static void chain_free(struct chain *c)
-{
-    for (struct link *l = chain_first(c), *next; l; l = next) {
-        next = link_next(l);
-        memory_free(l);
-    }
-}
-
-/* Does nobody else look at the head? */
-static bool sole(const yoke_error *e)
-{
-    return error_sole(e) && atomic_load_explicit(&e->head->count, memory_order_acquire) == 1;
-}
-
-static struct hop *hop_new(const char *file, int line, const char *function)
-{
-    size_t file_bytes = strlen(file) + 1, function_bytes = strlen(function) + 1;
-    struct hop *hop = memory_alloc(sizeof *hop + file_bytes + function_bytes);
-    if (!hop)
-        return NULL;
-    hop->file = memcpy(hop->text, file, file_bytes);
-    hop->function = memcpy(hop->text + file_bytes, function, function_bytes);
-    hop->line = line;
-    atomic_init(&hop->link.next, NULL);
-    return hop;
-}
-
-yoke_error *yoke_error_trace(yoke_error *e, const char *file, int line, const char *function)
-{
-    if (!e || e->is_static)
-        return e;
-    error_check(e, "YOKE_TRY");
-    KEEP_ERRNO;
-    struct head *h = e->head;
-    bool to_list = atomic_fetch_add(&h->hops_seen, 1) < HOPS_MAX - 1;
-    /* The last hop takes the place of the one before it, which another holder could be reading: then it is
-     * only counted. */
-    if (!to_list && !sole(e))
-        return e;
-    struct hop *hop = hop_new(or_empty(file), line, or_empty(function));
-    if (!hop)
-        return e;
-    if (to_list)
-        chain_append(&h->hops, &hop->link);
-    else
-        memory_free(atomic_exchange(&h->last_hop, hop));
-    return e;
-}
-
-bool yoke_error_note(yoke_error *e, const char *fmt, ...)
-{
-    if (!e || e->is_static)
-        return false;
-    error_check(e, "yoke_error_note");
-    KEEP_ERRNO;
-    va_list args, again;
-    va_start(args, fmt);
-    va_copy(again, args);
-    int n = vsnprintf(NULL, 0, fmt, args);
-    struct note *note = n < 0 ? NULL : memory_alloc(sizeof *note + (size_t)n + 1);
-    if (note) {
-        vsnprintf(note->text, (size_t)n + 1, fmt, again);
-        atomic_init(&note->link.next, NULL);
-        chain_append(&e->head->notes, &note->link);
-    }
-    va_end(again);
-    va_end(args);
-    return note != NULL;
-}
-
-/* ---- looking at what hangs on an error ---- */
-
-static struct link *link_at(const struct chain *chain, size_t i)
-{
-    struct link *l = chain_first(chain);
-    while (l && i--)
-        l = link_next(l);
-    return l;
-}
-
-const char *error_note_at(const yoke_error *e, size_t i)
-{
-    const struct note *note = (const struct note *)link_at(&e->head->notes, i);
-    return note ? note->text : NULL;
-}
-
-bool error_hop_at(const yoke_error *e, size_t i, struct error_hop *out)
-{
-    const struct hop *hop = (const struct hop *)link_at(&e->head->hops, i);
-    size_t in_list = 0;
-    for (struct link *l = chain_first(&e->head->hops); l; l = link_next(l))
-        in_list++;
-    if (!hop && i == in_list)
-        hop = atomic_load(&e->head->last_hop);
-    if (hop)
-        *out = (struct error_hop){hop->file, hop->function, hop->line};
-    return hop != NULL;
-}
-
-static void details_free(const struct error_details_ops *ops, void *data)
-{
-    if (ops->free)
-        ops->free(data);
-}
-
-void error_set_details(yoke_error *e, const struct error_details_ops *ops, void *data)
-{
-    KEEP_ERRNO;
-    struct details *d = e && !e->is_static ? memory_alloc(sizeof *d) : NULL;
-    if (!d) {
-        details_free(ops, data);
-        return;
-    }
-    d->ops = ops;
-    d->data = data;
-    atomic_init(&d->link.next, NULL);
-    chain_append(&e->head->details, &d->link);
-}
-
-void *error_details(const yoke_error *e, const struct error_details_ops *ops)
-{
-    void *data = NULL;
-    for (struct link *l = e ? chain_first(&e->head->details) : NULL; l; l = link_next(l)) {
-        const struct details *d = (const struct details *)l;
-        if (d->ops == ops)
-            data = d->data;
-    }
-    return data;
-}
+/* ---- changing what it says ---- */
 
 void error_set_errno(yoke_error *e, int number)
 {
-    if (e && sole(e))
+    if (e && error_sole_head(e))
         e->head->number = number;
 }
 
 void error_set_place(yoke_error *e, const char *file, int line, const char *function, const char *actor,
                      const char *task)
 {
-    if (!e || !sole(e))
+    if (!e || !error_sole_head(e))
         return;
     KEEP_ERRNO;
     struct place *p = &e->head->place;
@@ -641,7 +486,7 @@ void error_set_place(yoke_error *e, const char *file, int line, const char *func
 
 void error_set_backtrace(yoke_error *e, const char *text)
 {
-    if (!e || !sole(e))
+    if (!e || !error_sole_head(e))
         return;
     KEEP_ERRNO;
     char *copy = memory_strdup(text);
@@ -649,11 +494,6 @@ void error_set_backtrace(yoke_error *e, const char *text)
         return;
     memory_free(e->head->backtrace);
     e->head->backtrace = copy;
-}
-
-const char *error_backtrace(const yoke_error *e)
-{
-    return e ? e->head->backtrace : NULL;
 }
 
 /* ---- its end ---- */
@@ -726,12 +566,7 @@ static void head_free(struct head *h, struct end *end)
 {
     if (atomic_fetch_sub_explicit(&h->count, 1, memory_order_acq_rel) != 1)
         return;
-    for (struct link *l = chain_first(&h->details); l; l = link_next(l))
-        details_free(((struct details *)l)->ops, ((struct details *)l)->data);
-    chain_free(&h->details);
-    chain_free(&h->notes);
-    chain_free(&h->hops);
-    memory_free(atomic_load(&h->last_hop));
+    error_chains_free(h);
     memory_free(h->place_text);
     memory_free(h->backtrace);
     let_go(h->cause, end);
@@ -771,81 +606,4 @@ void yoke_error_free_at(const char *file, int line, yoke_error *e)
 void(yoke_error_free)(yoke_error *e)
 {
     yoke_error_free_at(NULL, 0, e);
-}
-
-/* ---- views ---- */
-
-bool yoke_error_is(const yoke_error *e, const yoke_error_kind *kind)
-{
-    return e && is_below(e->head->kind, kind);
-}
-
-bool yoke_error_is_cancelled(const yoke_error *e)
-{
-    return e && e->only_cancelled;
-}
-
-const yoke_error_kind *yoke_error_kind_of(const yoke_error *e)
-{
-    error_check(e, "yoke_error_kind_of");
-    return e->head->kind;
-}
-
-const char *yoke_error_message(const yoke_error *e)
-{
-    error_check(e, "yoke_error_message");
-    return e->head->message;
-}
-
-const char *yoke_error_file(const yoke_error *e)
-{
-    error_check(e, "yoke_error_file");
-    return e->head->place.file;
-}
-
-int yoke_error_line(const yoke_error *e)
-{
-    error_check(e, "yoke_error_line");
-    return e->head->place.line;
-}
-
-const char *yoke_error_function(const yoke_error *e)
-{
-    error_check(e, "yoke_error_function");
-    return e->head->place.function;
-}
-
-const char *yoke_error_actor(const yoke_error *e)
-{
-    error_check(e, "yoke_error_actor");
-    return e->head->place.actor;
-}
-
-const char *yoke_error_task(const yoke_error *e)
-{
-    error_check(e, "yoke_error_task");
-    return e->head->place.task;
-}
-
-int yoke_error_errno(const yoke_error *e)
-{
-    error_check(e, "yoke_error_errno");
-    return e->head->number;
-}
-
-const yoke_error *yoke_error_cause(const yoke_error *e)
-{
-    error_check(e, "yoke_error_cause");
-    return e->head->cause;
-}
-
-size_t yoke_error_count(const yoke_error *e)
-{
-    error_check(e, "yoke_error_count");
-    return e->member_count;
-}
-
-const yoke_error *yoke_error_member(const yoke_error *e, size_t i)
-{
-    return i < e->member_count ? e->members[i] : NULL;
 }

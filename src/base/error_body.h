@@ -1,5 +1,5 @@
 /*
- * What an error is made of; for error.c, error_group.c and error_print.c alone.
+ * What an error is made of; for the files error*.c alone.
  *
  * Two counted parts. The `yoke_error` is the shape: the members of a group, or none. Its `head` is what it
  * says: kind, message, place, notes, trace. Splitting a group makes two shapes that share one head.
@@ -112,6 +112,12 @@ static inline bool error_sole(const yoke_error *e)
     return !e->is_static && atomic_load_explicit(&e->count, memory_order_acquire) == 1;
 }
 
+/* Is its head looked at by nobody else, too? */
+static inline bool error_sole_head(const yoke_error *e)
+{
+    return error_sole(e) && atomic_load_explicit(&e->head->count, memory_order_acquire) == 1;
+}
+
 /* What a chain holds, from the first. */
 static inline struct link *chain_first(const struct chain *c)
 {
@@ -122,6 +128,12 @@ static inline struct link *link_next(const struct link *l)
 {
     return atomic_load_explicit(&l->next, memory_order_acquire);
 }
+
+/* Frees what hangs on a head that nobody looks at any more. */
+void error_chains_free(struct head *h);
+
+/* Is `kind` that family, or below it? */
+bool error_kind_is_below(const yoke_error_kind *kind, const yoke_error_kind *family);
 
 /* A shape of no members over a head that says `message` (a literal, not copied), raised nowhere; NULL without
  * memory. */

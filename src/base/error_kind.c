@@ -4,6 +4,7 @@
  * needs a lock.
  */
 #include "base/die.h"
+#include "base/error_body.h"
 #include "base/memory.h"
 
 #include <stdatomic.h>
@@ -68,6 +69,15 @@ const yoke_error_kind *yoke_error_kind_find(const char *name)
         }
     }
     return NULL;
+}
+
+bool error_kind_is_below(const yoke_error_kind *kind, const yoke_error_kind *family)
+{
+    for (; kind; kind = kind->parent) {
+        if (kind == family)
+            return true;
+    }
+    return false;
 }
 
 YOKE_ERROR_KIND(YOKE_CANCELLED, "yoke.Cancelled", NULL);

@@ -1,4 +1,4 @@
-/* Records: the basic ones, what an item owns, and the ways through a generic value. */
+/* Records: the basic ones, and what an item of one owns. */
 #include "msg/record.h"
 
 #include "base/memory.h"
@@ -24,56 +24,6 @@ BASIC(u64, YOKE_SHAPE_UNSIGNED);
 BASIC(f64, YOKE_SHAPE_F64);
 BASIC(str, YOKE_SHAPE_STR);
 BASIC(bytes, YOKE_SHAPE_BYTES);
-
-/* ---- paths ---- */
-
-#define PATH_BYTES 512
-
-static void append(char *out, size_t *used, const char *fmt, ...) YOKE_PRINTF(3, 4);
-static void append(char *out, size_t *used, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    int wrote = vsnprintf(out + *used, PATH_BYTES - *used, fmt, args);
-    va_end(args);
-    if (wrote > 0)
-        *used = *used + (size_t)wrote < PATH_BYTES ? *used + (size_t)wrote : PATH_BYTES - 1;
-}
-
-static void write_path(char *out, const struct record_path *path)
-{
-    const struct record_path *steps[RECORD_NESTING + 2];
-    size_t count = 0, used = 0;
-    for (const struct record_path *step = path; step && count < RECORD_NESTING + 2; step = step->up)
-        steps[count++] = step;
-    out[0] = 0;
-    while (count > 0) {
-        const struct record_path *step = steps[--count];
-        if (step->name)
-            append(out, &used, "%s%s", step->up ? "." : "", step->name);
-        else
-            append(out, &used, "[%zu]", step->index);
-    }
-}
-
-yoke_error *record_misfit(const struct record_path *path, const char *fmt, ...)
-{
-    char where[PATH_BYTES], what[256];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(what, sizeof what, fmt, args);
-    va_end(args);
-    write_path(where, path);
-    return yoke_raise(&YOKE_MSG_TYPE, "%s: %s", where, what);
-}
-
-yoke_error *record_misfit_because(const struct record_path *path, yoke_error *cause,
-                                  const yoke_record *record)
-{
-    char where[PATH_BYTES];
-    write_path(where, path);
-    return yoke_wrap(cause, &YOKE_MSG_TYPE, "%s: no %s", where, record->name);
-}
 
 /* ---- what an item owns ---- */
 
@@ -192,34 +142,4 @@ yoke_error *record_check_limit(const yoke_field *field, const void *item, const 
     bool is_list = field->record->shape == YOKE_SHAPE_LIST || field->record->shape == YOKE_SHAPE_MAP;
     return record_misfit(path, "%zu %s, at most %zu are allowed", size, is_list ? "items" : "bytes",
                          field->limit);
-}
-
-/* ---- values ---- */
-
-static const uint8_t nil[1] = {0xc0};
-
-yoke_error *yoke_value_from(yoke_value *out, const yoke_record *record, const void *item)
-{
-    *out = (yoke_value){NULL, 0};
-    struct buffer encoded = BUFFER_EMPTY;
-    YOKE_TRY(record_encode(&encoded, record, item, "value"));
-    if (buffer_size(&encoded) == 1 && *buffer_begin(&encoded) == *nil) {
-        buffer_free(&encoded);
-        return NULL;
-    }
-    /* A buffer that was only appended to begins at its memory's start, so the memory can change hands. */
-    *out = (yoke_value){encoded.data, buffer_size(&encoded)};
-    return NULL;
-}
-
-yoke_error *yoke_value_to(const yoke_value *value, const yoke_record *record, void *item)
-{
-    if (!value->data)
-        return record_decode(record, nil, sizeof nil, "value", item);
-    return record_decode(record, value->data, value->size, "value", item);
-}
-
-void yoke_value_free(yoke_value *value)
-{
-    yoke_record_free(&yoke_record_any, value);
 }
