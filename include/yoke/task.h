@@ -71,6 +71,73 @@ typedef struct yoke_run_options {
  */
 YOKE_MUST_USE yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *options);
 
+/* ---- guests: a run on somebody else's loop --------------------------------------------------------- */
+
+/*
+ * For a program whose thread has a loop already (libuv's, GLib's, its own poll): the host. It waits, and the
+ * tasks run in between, on the same thread:
+ *
+ *   forever: wait till yoke_guest_fd(g) is readable, or yoke_guest_deadline(g) has come, or for whatever else
+ *            the host waits for; do what is the host's; yoke_guest_tick(g)
+ *
+ * All functions are the host's, between two ticks, on the thread that started the guest; inside of a tick (in
+ * a task, in what was posted) they are YOKE_USAGE, but for what says otherwise. Between two ticks host code
+ * stands where what was posted by a token stands, in the run and in no task: it may set events, send without
+ * waiting, cancel, move deadlines, spawn and post, whatever needs no task; calls that wait are YOKE_USAGE.
+ * Tasks call the host's functions as any function, if they allow it from a callback.
+ */
+typedef struct yoke_guest yoke_guest;
+
+/* The run has ended with `e`, which is the receiver's: what yoke_run would have returned. Called once, inside
+ * of a tick, when nothing is left of the run: the thread may begin another one, and yoke_guest_close is
+ * allowed. */
+typedef void (*yoke_guest_ended_fn)(void *arg, yoke_error *e);
+
+typedef struct yoke_guest_options {
+    yoke_run_options
+        run;        /* without ignore_interrupt; and nobody looks for deadlocks: the host may end them */
+    bool interrupt; /* take SIGINT as yoke_run does; one that is in use already stays, with a warning */
+} yoke_guest_options;
+
+/*
+ * Begins a run of `main_fn(arg)` on the calling thread. When it returns, nothing of main_fn has run yet
+ * (ticks do that), and all else is there: yoke_now, the token, system tasks. `ended` is called at the end;
+ * never inside of this call. An error (YOKE_USAGE for options as yoke_run, or where the thread has a run;
+ * system errors) leaves no guest, and `ended` is not called.
+ */
+YOKE_MUST_USE yoke_error *yoke_guest_start(yoke_guest **guest, yoke_task_fn main_fn, void *arg,
+                                           yoke_guest_ended_fn ended, void *ended_arg,
+                                           const yoke_guest_options *options);
+/* Readable when there is something for a tick to do: for poll(2), epoll(7) and the like. It is the guest's,
+ * the same from start to close; nobody else reads it. */
+int yoke_guest_fd(const yoke_guest *guest);
+/*
+ * When the next tick is due at the latest, whatever the descriptor says: CLOCK_MONOTONIC in ns, 0: now,
+ * YOKE_NEVER: not by time. To be asked right before each wait, since ticks change it, and what host code does
+ * to the run. Allowed inside of a tick (0) and after the end (YOKE_NEVER). On another thread it aborts.
+ */
+int64_t yoke_guest_deadline(yoke_guest *guest);
+/*
+ * Looks at what has come, and lets each task that is ready run once, to its next wait or yield; never waits.
+ * A tick for which there is nothing to do is a system call. YOKE_RUN_FINISHED: the run has ended before;
+ * YOKE_USAGE: inside of a tick, or on another thread.
+ */
+YOKE_MUST_USE yoke_error *yoke_guest_tick(yoke_guest *guest);
+/* Cancels the main task, with a reason (one line, or NULL); further ticks bring it to its end, and `ended` is
+ * given what remains of its error without that Cancelled. The first one counts; does nothing after the end.
+ * Allowed in tasks. On another thread it aborts. */
+void yoke_guest_abort(yoke_guest *guest, const char *why);
+/*
+ * Frees the guest; returns `e`. Before its end it drops the run as it is: what is returned then is joined by
+ * a YOKE_USAGE that draws the tree of tasks that were alive, `ended` is not called, their stacks are freed,
+ * and what they had open (descriptors, memory, children, an actor's runtime) stays behind. So it is for
+ * programs that are ending anyway: the orderly end is yoke_guest_abort, and ticks. NULL is fine. YOKE_USAGE,
+ * and nothing is freed: inside of a tick, or on another thread.
+ */
+YOKE_MUST_USE yoke_error *yoke_guest_close(yoke_guest *guest, yoke_error *e);
+
+/* ---- in a run ---------------------------------------------------------------------------------- */
+
 /* Is there a run on this thread, and are we in a task of it (or in an abort function that one has called)? */
 bool yoke_in_run(void);
 bool yoke_in_task(void);

@@ -107,25 +107,42 @@ static void quiet_has_lasted(struct scheduler *s)
         s->clock->ops->jump_to(s->clock, timer_earliest(&s->timers));
 }
 
+/* Real ns till the next timer. A host that waits asks for the timer itself, and not for a bound. */
+static int64_t time_till_timer(struct scheduler *s)
+{
+    return clock_real_until(s, s->guest ? timer_earliest(&s->timers) : timer_bound(&s->timers));
+}
+
+/* Real ns till the quiet, which begins now if it has not yet, has lasted. */
+static int64_t time_of_quiet(struct scheduler *s, int64_t quiet)
+{
+    int64_t now = clock_real();
+    if (!s->quiet_at)
+        s->quiet_at = now;
+    int64_t end = clock_add(s->quiet_at, quiet);
+    return end > now ? end - now : 0;
+}
+
+int64_t idle_time(struct scheduler *s)
+{
+    int64_t until_timer = time_till_timer(s), quiet = quiet_asked_for(s);
+    return quiet < until_timer ? time_of_quiet(s, quiet) : until_timer;
+}
+
 void idle_wait(struct scheduler *s)
 {
     if (is_dead(s)) {
         end_of_all(s);
         return;
     }
-    int64_t until_timer = clock_real_until(s, timer_bound(&s->timers));
-    int64_t quiet = quiet_asked_for(s);
+    int64_t until_timer = time_till_timer(s), quiet = quiet_asked_for(s);
     if (quiet >= until_timer) {
         pass_look(s, until_timer == YOKE_NEVER ? -1 : until_timer);
         return;
     }
-    int64_t now = clock_real();
-    if (!s->quiet_at)
-        s->quiet_at = now;
-    int64_t end = clock_add(s->quiet_at, quiet);
-    pass_look(s, end > now ? end - now : 0);
+    pass_look(s, time_of_quiet(s, quiet));
     bool posted = atomic_load_explicit(&s->posted, memory_order_acquire);
     bool due = s->timers.count && timer_bound(&s->timers) <= clock_now(s);
-    if (list_empty(&s->ready) && !posted && !due && clock_real() >= end)
+    if (list_empty(&s->ready) && !posted && !due && time_of_quiet(s, quiet) == 0)
         quiet_has_lasted(s);
 }

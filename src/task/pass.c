@@ -5,11 +5,14 @@
  *   posts         always: a flag in memory, for signals and other threads,
  * which serves what is due in the second pass at the latest, and lets tasks that only pass items to each
  * other run undisturbed.
+ *
+ * The pass of a guest gives the thread to the host before it looks, and does not wait: that is the host's.
  */
 #include "task/pass.h"
 
 #include "base/die.h"
 #include "task/clock.h"
+#include "task/run.h"
 #include "task/signal.h"
 #include "task/token.h"
 
@@ -43,19 +46,37 @@ static void run_hooks(struct scheduler *s)
     }
 }
 
-void pass_look(struct scheduler *s, int64_t timeout)
+/* Once, the run can end of it. After that only one that waits by its host gets any further: by time. */
+static void look_failed(struct scheduler *s, yoke_error *e)
 {
-    s->looked = true;
-    yoke_error *e = poller_wait(&s->poller, timeout);
-    if (e) {
+    if (!s->blind && s->system) {
+        s->blind = true;
+        scheduler_fail(s, yoke_wrap(e, &YOKE_INTERNAL, "the scheduler can't wait for descriptors"));
+        return;
+    }
+    if (!s->guest) {
         char *text = yoke_error_text(e);
         die("the scheduler can't wait for descriptors: %s", text ? text : "");
     }
+    yoke_error_free(e);
+}
+
+void pass_look(struct scheduler *s, int64_t timeout)
+{
+    s->looked = true;
+    yoke_error *e = poller_wait(&s->poller, s->guest ? 0 : timeout);
+    if (e)
+        look_failed(s, e);
 }
 
 static bool is_posted(struct scheduler *s)
 {
     return atomic_load_explicit(&s->posted, memory_order_acquire);
+}
+
+bool pass_has_work(struct scheduler *s)
+{
+    return !list_empty(&s->ready) || !list_empty(&s->pass_hooks) || is_posted(s);
 }
 
 /* ---- batches that are not first in, first out ---- */
@@ -123,7 +144,8 @@ void pass_note_time(struct scheduler *s)
 
 void pass(struct scheduler *s)
 {
-    int saved_errno = *s->errno_at; /* of the task on whose stack this runs */
+    int saved_errno = *s->errno_at;
+    yoke_task *here = s->current; /* on whose stack this runs */
     s->current = NULL;
     s->hand = &s->ready;
     s->passes++;
@@ -135,6 +157,8 @@ void pass(struct scheduler *s)
     for (;;) {
         if (!list_empty(&s->pass_hooks))
             run_hooks(s);
+        if (s->guest)
+            run_leave(s, here);
         if (list_empty(&s->ready) && !is_posted(s))
             idle_wait(s);
         else if (s->poller.waiting && !looked)

@@ -26,7 +26,7 @@ struct poll_watch {
 
 struct poller {
     int epoll_fd, wake_fd;
-    size_t waiting;            /* tasks parked here */
+    size_t waiting;            /* tasks parked here, and a guest's host */
     struct poll_watch **by_fd; /* the one-shot watches */
     size_t by_fd_count;
 };

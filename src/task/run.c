@@ -2,8 +2,9 @@
  * A run's beginning and its end. The order of the end: the main task's error is kept, the run's own tasks are
  * cancelled and joined, posts that were accepted run, and then all that the run held goes back.
  */
+#include "task/run.h"
+
 #include "base/die.h"
-#include "base/error.h"
 #include "task/clock.h"
 #include "task/pass.h"
 #include "task/sanitizer.h"
@@ -44,13 +45,6 @@ static void interrupted(void *arg, int signal_number, unsigned count)
 {
     scheduler_interrupt(arg, signal_number, count);
 }
-
-struct run {
-    yoke_task_fn main_fn;
-    void *arg;
-    size_t main_bytes;
-    yoke_error *result;
-};
 
 /* The main task's own last words, so that its error is returned by yoke_run as it is, and not in a group. */
 static yoke_error *run_main(void *arg)
@@ -101,11 +95,14 @@ static yoke_error *run_init(void *arg)
         if (main_task) {
             main_task->is_main = true;
             s->main_task = main_task;
+            run->around_main = &inner;
             task_begin(main_task, &inner);
         } else {
             e = yoke_raise(&YOKE_NO_MEMORY, "the main task's stack of %zu bytes", run->main_bytes);
         }
         e = yoke_nursery_close_flat(&inner, e);
+        run->around_main = NULL;
+        run->result = scope_absorb(&inner.scope, run->result); /* of a guest that was aborted */
     }
     yoke_nursery_cancel(&system, "the main task has ended");
     yoke_error *system_error = yoke_nursery_close(&system, NULL);
@@ -219,63 +216,123 @@ static void forget_run(const struct scheduler *s)
     pthread_mutex_unlock(&runs_lock);
 }
 
+/* ---- begin, run, end ---- */
+
+static yoke_error *check_alone(const char *call)
+{
+    if (!scheduler_here)
+        return NULL;
+    if (!scheduler_here->current)
+        return yoke_raise(&YOKE_USAGE, "%s: this thread has a run already", call);
+    return yoke_raise(&YOKE_USAGE, "%s inside of yoke_run: task `%s` runs already", call,
+                      scheduler_here->current->name);
+}
+
+static void init_scheduler(struct scheduler *s, const yoke_run_options *o)
+{
+    *s = (struct scheduler){.errno_at = &errno, .on_valgrind = RUNNING_ON_VALGRIND};
+    take_options(s, o);
+    list_init(&s->ready);
+    s->hand = &s->ready;
+    list_init(&s->pass_hooks);
+    list_init(&s->walks);
+    list_init(&s->idlers);
+}
+
+static yoke_error *create_first(struct run *run)
+{
+    struct scheduler *s = &run->scheduler;
+    scope_init_outermost(&run->outermost);
+    yoke_task *first = task_create(s, run_init, run, "init", s->task_bytes);
+    if (!first)
+        return yoke_raise(&YOKE_NO_MEMORY, "the first task's stack");
+    s->first = s->at = s->current = first;
+    first->scope = &run->outermost;
+    list_append(&run->outermost.tasks, &first->in_scope);
+    task_make_ready(first);
+    s->hand = &first->turn;
+    return NULL;
+}
+
+yoke_error *run_begin(struct run *run, const char *call, yoke_task_fn main_fn, void *arg,
+                      const yoke_run_options *o)
+{
+    YOKE_TRY(check_alone(call));
+    if (!main_fn)
+        return yoke_raise(&YOKE_USAGE, "%s: no function", call);
+    YOKE_TRY(check_options(o));
+    struct scheduler *s = &run->scheduler;
+    init_scheduler(s, o);
+    run->main_fn = main_fn;
+    run->arg = arg;
+    run->main_bytes = o->main_stack_bytes ? o->main_stack_bytes : DEFAULT_MAIN_BYTES * STACK_FACTOR;
+    YOKE_TRY(poller_open(&s->poller));
+    pass_note_time(s);
+    note_run(s);
+    scheduler_here = s;
+    run->identity = (struct error_identity){.actor = identity_actor, .task = identity_task, .arg = s};
+    s->outer_identity = error_identity_set(&run->identity);
+    yoke_error *e = create_first(run);
+    if (!e)
+        return NULL;
+    e = run_end(run, e);
+    poller_close(&s->poller);
+    return e;
+}
+
+yoke_error *run_take_interrupt(struct run *run, bool *taken)
+{
+    return signal_watch(&run->scheduler, SIGINT, SIGNAL_ENDS, interrupted, &run->scheduler, taken);
+}
+
+bool run_enter(struct run *run)
+{
+    struct scheduler *s = &run->scheduler;
+    yoke_task *to = s->at, *first = s->first;
+    void *fake = NULL, *keep = s;
+    s->host_sanitizer = sanitizer_own_fiber();
+    sanitizer_leave(&fake, to->block, (size_t)((char *)to - (char *)to->block), to->sanitizer);
+    switch_stack(&s->host, &to->context, &keep);
+    sanitizer_arrive(fake, NULL, NULL);
+    if (first->state != TASK_ENDED)
+        return false;
+    sanitizer_fiber_free(first->sanitizer);
+    stack_give(&s->stacks, first->block, first->block_bytes);
+    s->first = NULL;
+    return true;
+}
+
+void run_leave(struct scheduler *s, yoke_task *task)
+{
+    void *keep = s;
+    s->at = task;
+    sanitizer_leave(&task->sanitizer, s->host_stack, s->host_stack_bytes, s->host_sanitizer);
+    switch_stack(&task->context, &s->host, &keep);
+    sanitizer_arrive(task->sanitizer, &s->host_stack, &s->host_stack_bytes);
+}
+
+yoke_error *run_end(struct run *run, yoke_error *e)
+{
+    struct scheduler *s = &run->scheduler;
+    signal_unwatch_all(s);
+    forget_run(s);
+    scheduler_here = NULL;
+    error_identity_set(s->outer_identity);
+    stack_pool_free(&s->stacks);
+    timer_heap_free(&s->timers);
+    return tell_late_interrupts(s, e ? e : run->result);
+}
+
 yoke_error *yoke_run(yoke_task_fn main_fn, void *arg, const yoke_run_options *options)
 {
     static const yoke_run_options defaults;
     const yoke_run_options *o = options ? options : &defaults;
-    if (scheduler_here)
-        return yoke_raise(&YOKE_USAGE, "yoke_run inside of yoke_run: task `%s` runs already",
-                          scheduler_here->current ? scheduler_here->current->name : "");
-    if (!main_fn)
-        return yoke_raise(&YOKE_USAGE, "yoke_run: no function");
-    YOKE_TRY(check_options(o));
-
-    struct scheduler s = {.errno_at = &errno, .on_valgrind = RUNNING_ON_VALGRIND};
-    take_options(&s, o);
-    list_init(&s.ready);
-    s.hand = &s.ready;
-    list_init(&s.pass_hooks);
-    list_init(&s.walks);
-    list_init(&s.idlers);
-    struct run run = {.main_fn = main_fn,
-                      .arg = arg,
-                      .main_bytes =
-                          o->main_stack_bytes ? o->main_stack_bytes : DEFAULT_MAIN_BYTES * STACK_FACTOR};
-    YOKE_TRY(poller_open(&s.poller));
-    pass_note_time(&s);
-    note_run(&s);
-    scheduler_here = &s;
-    struct error_identity identity = {.actor = identity_actor, .task = identity_task, .arg = &s};
-    s.outer_identity = error_identity_set(&identity);
-    yoke_error *e = o->ignore_interrupt ? NULL : signal_watch(&s, SIGINT, SIGNAL_ENDS, interrupted, &s, NULL);
-    yoke_scope outermost;
-    scope_init_outermost(&outermost);
-    yoke_task *first = e ? NULL : task_create(&s, run_init, &run, "init", s.task_bytes);
-    if (!e && !first)
-        e = yoke_raise(&YOKE_NO_MEMORY, "the first task's stack");
-    if (first) {
-        s.first = first;
-        first->scope = &outermost;
-        list_append(&outermost.tasks, &first->in_scope);
-        task_make_ready(first);
-        s.current = first;
-        s.hand = &first->turn;
-        s.host_sanitizer = sanitizer_own_fiber();
-        void *fake = NULL;
-        sanitizer_leave(&fake, first->block, (size_t)((char *)first - (char *)first->block),
-                        first->sanitizer);
-        void *keep = &s;
-        switch_stack(&s.host, &first->context, &keep);
-        sanitizer_arrive(fake, NULL, NULL);
-        sanitizer_fiber_free(first->sanitizer);
-        stack_give(&s.stacks, first->block, first->block_bytes);
-    }
-    signal_unwatch_all(&s);
-    forget_run(&s);
-    scheduler_here = NULL;
-    error_identity_set(s.outer_identity);
-    stack_pool_free(&s.stacks);
-    timer_heap_free(&s.timers);
-    poller_close(&s.poller);
-    return tell_late_interrupts(&s, e ? e : run.result);
+    struct run run = {0};
+    YOKE_TRY(run_begin(&run, "yoke_run", main_fn, arg, o));
+    yoke_error *e = o->ignore_interrupt ? NULL : run_take_interrupt(&run, NULL);
+    if (!e)
+        run_enter(&run);
+    e = run_end(&run, e);
+    poller_close(&run.scheduler.poller);
+    return e;
 }

@@ -109,6 +109,9 @@ struct scheduler {
     struct scheduler *next_run; /* in scheduler_runs */
     yoke_task *first;           /* the root of the tree, while it lives */
     bool finished;              /* takes no more posts */
+    bool blind;                 /* the kernel has failed to tell of descriptors: `failure` says so */
+    struct yoke_guest *guest;   /* whose run it is; NULL: yoke_run's */
+    yoke_task *at;              /* of a guest, while the host has the thread: on whose stack the pass stands */
     struct switch_context host; /* the thread's own stack */
     void *host_sanitizer;
     const struct error_identity *outer_identity;
