@@ -138,7 +138,8 @@ YOKE_MUST_USE yoke_error *yoke_guest_close(yoke_guest *guest, yoke_error *e);
 
 /* ---- in a run ---------------------------------------------------------------------------------- */
 
-/* Is there a run on this thread, and are we in a task of it (or in an abort function that one has called)? */
+/* Is there a run on this thread (a guest between two ticks is one too), and are we in a task of it (or in an
+ * abort function that one has called)? */
 bool yoke_in_run(void);
 bool yoke_in_task(void);
 /* The task that runs, or NULL. Its name: a view that lives as long as the task. */

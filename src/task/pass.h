@@ -19,7 +19,8 @@ bool pass_has_work(struct scheduler *s);
 /* idle.c: nobody is ready, and nothing is posted. Waits for what comes first: time, a descriptor, a post, or
  * the quiet that somebody asked for. */
 void idle_wait(struct scheduler *s);
-/* For how many real ns idle_wait would wait, if no descriptor and no post ended that; YOKE_NEVER: for ever. */
+/* For how many real ns idle_wait would wait, if no descriptor and no post ended that; YOKE_NEVER: for ever.
+ */
 int64_t idle_time(struct scheduler *s);
 /* Looks at descriptors, for `timeout` ns (0: does not wait; negative: for ever). A guest's never waits. */
 void pass_look(struct scheduler *s, int64_t timeout);

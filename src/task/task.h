@@ -111,7 +111,7 @@ struct scheduler {
     bool finished;              /* takes no more posts */
     bool blind;                 /* the kernel has failed to tell of descriptors: `failure` says so */
     struct yoke_guest *guest;   /* whose run it is; NULL: yoke_run's */
-    yoke_task *at;              /* of a guest, while the host has the thread: on whose stack the pass stands */
+    yoke_task *at; /* of a guest, while the host has the thread: on whose stack the pass stands */
     struct switch_context host; /* the thread's own stack */
     void *host_sanitizer;
     const struct error_identity *outer_identity;
