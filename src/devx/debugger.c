@@ -53,10 +53,10 @@ static yoke_error *make_script(struct debugger *d, const struct debugger_target 
 
 /* ---- the child that becomes gdb ---- */
 
-static yoke_error *fork_debugger(struct debugger *d, pid_t target)
+static yoke_error *fork_debugger(struct debugger *d)
 {
     struct debugger_child child;
-    debugger_child_init(&child, &d->command, target);
+    debugger_child_init(&child, &d->command);
     child.terminal = d->terminal.fd;
     child.script = d->script;
     int gate[2];
@@ -106,6 +106,9 @@ static yoke_error *wait_for_end(struct debugger *d, pid_t target, int *killed_by
         return yoke_raise(&YOKE_PROCESS_FAILED, "%s could not be started", d->command.program);
     if (WIFEXITED(status) && WEXITSTATUS(status) == GDB_NO_ATTACH)
         return attach_refused(target, ATTACH_YAMA);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == GDB_NO_SCRIPT)
+        return yoke_raise(&YOKE_NOT_FOUND, "%s is no gdb of version 10 or later with Python",
+                          d->command.program);
     return NULL;
 }
 
@@ -138,7 +141,7 @@ static yoke_error *prepare(struct debugger *d, const struct debugger_target *tar
     YOKE_TRY(terminal_open(&d->terminal));
     YOKE_TRY(debugger_command_find(&d->command, getenv("YOKE_DEBUGGER")));
     YOKE_TRY(make_script(d, target));
-    YOKE_TRY(fork_debugger(d, target->request.pid));
+    YOKE_TRY(fork_debugger(d));
     return adopt(d);
 }
 

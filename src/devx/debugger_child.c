@@ -10,15 +10,12 @@
 
 enum { SCRIPT_FD = 3 };
 
-void debugger_child_init(struct debugger_child *c, const struct debugger_command *command, pid_t target)
+void debugger_child_init(struct debugger_child *c, const struct debugger_command *command)
 {
     *c = (struct debugger_child){.command = command, .terminal = -1, .script = -1};
-    snprintf(c->attach, sizeof c->attach, "pipe attach %d | cat >/dev/null", (int)target);
-    /* What is said on the way is not of interest, errors are: those go past the pipe. Servers are not asked
-     * for debug information. */
+    /* Servers are not asked for debug information. */
     const char *const ours[] = {
-        "-q", "-iex",           "set debuginfod enabled off", "-ex", c->attach, "-ex", GDB_AT_FIRST_PROMPT,
-        "-x", "/proc/self/fd/3"};
+        "-q", "-iex", "set debuginfod enabled off", "-x", "/proc/self/fd/3", "-ex", GDB_CHECK_SCRIPT, NULL};
     memcpy(c->argv, command->words, command->count * sizeof *c->argv);
     memcpy(c->argv + command->count, ours, sizeof ours);
 }

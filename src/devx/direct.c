@@ -31,7 +31,7 @@ yoke_error *direct_begin(void)
 {
     direct_end();
     YOKE_TRY(debugger_command_find(&direct.command, getenv("YOKE_DEBUGGER")));
-    debugger_child_init(&direct.child, &direct.command, getpid());
+    debugger_child_init(&direct.child, &direct.command);
     direct.stream = fmemopen(direct.text, sizeof direct.text, "w");
     if (!direct.stream)
         return yoke_raise_errno(errno, "the debugger's script");
@@ -112,8 +112,9 @@ static enum direct_end wait_for_end(pid_t pid, const volatile int *answer)
     pid_t ended = 0;
     while (!(ended = waitpid(pid, &status, WNOHANG)) || (ended < 0 && errno == EINTR))
         nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
-    bool failed = WIFEXITED(status) &&
-                  (WEXITSTATUS(status) == DEBUGGER_NO_EXEC || WEXITSTATUS(status) == GDB_NO_ATTACH);
+    bool failed =
+        WIFEXITED(status) && (WEXITSTATUS(status) == DEBUGGER_NO_EXEC ||
+                              WEXITSTATUS(status) == GDB_NO_ATTACH || WEXITSTATUS(status) == GDB_NO_SCRIPT);
     return failed && *answer == PAUSE_WAITING ? DIRECT_FAILED : DIRECT_OVER;
 }
 

@@ -121,7 +121,7 @@ static void raised(yoke_error *e, void *caller, void *frame)
 {
     struct actor *a = task_here() ? actor_here() : NULL;
     if (!a || !is_programs_task(task_here()) || !a->debug_mode || !(a->debug_words & DEBUG_RAISE) ||
-        log_file_is_library(yoke_error_file(e)) || is_no_failure(e) || session_is_here())
+        log_file_is_library(yoke_error_file(e)) || is_no_failure(e))
         return;
     char *text = yoke_error_text(e);
     stop_at("an error", a,

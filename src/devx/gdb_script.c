@@ -1,187 +1,63 @@
 /*
- * The script that gdb runs when it has attached. It needs gdb 10; Python for one detail alone.
- *
- * Hooks rather than redefinitions: `c`, `fg`, `q` and the end of input reach them too. After a step the pause
- * itself is over (the thread has left yoke_pause), so all that moves the process first lets it go there, and
- * answers `continue`.
+ * The script that gdb runs: the text of devx/prompt.py, and a call of its begin() with all that is to be
+ * known of the one who stops. Python has its own names there, which a user's .gdbinit does not meet.
  */
 #include "devx/gdb_script.h"
 
-#include "devx/commands.h"
+#include "devx/prompt.h"
+
 #include <string.h>
 
-/* Texts are another process': what the terminal or gdb would act on is not printed. */
-static void put_text(FILE *f, const char *text)
+/* Texts are another process': nothing in them is Python. Whether they are UTF-8 is not known either. */
+static void put_text(FILE *f, const char *name, const char *text)
 {
-    for (; *text; text++)
-        fputc((unsigned char)*text < ' ' || *text == 0x7f || *text == '\\' ? '?' : *text, f);
-}
-
-/* $arg0: what to answer. Nothing if that is done, or if the process has gone; but a `quit` is owed then. */
-static void write_answer(FILE *f, const struct pause_request *r)
-{
-    fprintf(f,
-            "set $yoke_answered = 0\n"
-            "define yoke-answer\n"
-            "  if $_thread != 0\n"
-            "    if $yoke_answered == 0\n"
-            "      set $yoke_answered = 1\n"
-            "      set var *(int *)%#llx = $arg0\n"
-            "    else\n"
-            "      if $arg0 == %d\n"
-            "        set var *(int *)%#llx = 1\n"
-            "      end\n"
-            "    end\n"
-            "  end\n"
-            "end\n",
-            (unsigned long long)r->answer, PAUSE_QUIT, (unsigned long long)r->owed);
-}
-
-/*
- * gdb runs `quit` for the end of input (ctrl-d) too, which is to mean `continue`. What was typed stands in
- * the history, which counts on: the last line since the first prompt began with a q, or nobody said it. The
- * numbers come back through the status of a shell, modulo 128. The file of earlier sessions' history is read
- * only after the scripts, so they are noted again at the first prompt (GDB_AT_FIRST_PROMPT).
- */
-static void write_ends(FILE *f)
-{
-    fprintf(f, "define hook-continue\n  yoke-answer %d\n  quit\nend\n", PAUSE_CONTINUE);
-    fprintf(f, "define hook-detach\n  yoke-answer %d\n  quit\nend\n", PAUSE_CONTINUE);
-    fprintf(f,
-            "define hook-quit\n"
-            "  if $yoke_leaving == 0\n"
-            "    set $yoke_leaving = 1\n"
-            "    pipe show commands | awk 'END { exit $2 ~ /^q/ ? 128 + $1 %% 128 : 0 }'\n"
-            "    if $_shell_exitcode > 127 && $_shell_exitcode != $yoke_history\n"
-            "      yoke-answer %d\n"
-            "    else\n"
-            "      yoke-answer %d\n"
-            "    end\n"
-            "  end\n"
-            "end\n",
-            PAUSE_QUIT, PAUSE_CONTINUE);
-    fprintf(f, "set $yoke_leaving = 0\n"
-               "define yoke-note-history\n"
-               "  pipe show commands | awk 'END { exit 128 + $1 %% 128 }'\n"
-               "  set $yoke_history = $_shell_exitcode\n"
-               "end\n"
-               "yoke-note-history\n");
-}
-
-static const char *const moves[] = {"next", "step", "nexti", "stepi", "until", "advance", "finish"};
-enum { MOVES = sizeof moves / sizeof *moves };
-
-/* An error in a hook keeps the command from being run. */
-static void write_no_moves(FILE *f)
-{
-    for (size_t i = 0; i < MOVES; i++)
-        fprintf(f,
-                "define hook-%s\n"
-                "  python raise gdb.GdbError(\"it can't be moved any more: `continue` lets it go its way\")\n"
-                "end\n",
-                moves[i]);
-}
-
-static void write_moves(FILE *f, const struct pause_request *r)
-{
-    fprintf(f,
-            "define yoke-leave\n"
-            "  if $yoke_answered == 0\n"
-            "    yoke-answer %d\n"
-            "    pipe advance *%#llx | cat >/dev/null\n"
-            "  end\n"
-            "end\n",
-            PAUSE_CONTINUE, (unsigned long long)r->caller);
-    for (size_t i = 0; i < MOVES; i++)
-        fprintf(f, "define hook-%s\n  yoke-leave\nend\n", moves[i]);
-}
-
-/* Which thread is it? The one that stands right below the frame of the pause. */
-static void write_look(FILE *f, const struct pause_request *r)
-{
-    fprintf(f,
-            "define yoke-look\n"
-            "  if (unsigned long)$sp <= %#llx && (unsigned long)$sp > %#llx\n"
-            "    set $yoke_thread = $_thread\n"
-            "    while $pc != %#llx\n"
-            "      up-silently\n"
-            "    end\n"
-            "  end\n"
-            "end\n"
-            "set $yoke_thread = 1\n"
-            "thread apply all -q -s yoke-look\n"
-            "pipe thread $yoke_thread | cat >/dev/null\n"
-            /* Of a broken stack the frame may not be found. */
-            "python exec(\"try:\\n gdb.execute('yoke-look')\\nexcept gdb.error:\\n pass\")\n",
-            (unsigned long long)r->frame, (unsigned long long)r->frame - 0x10000,
-            (unsigned long long)r->caller);
-}
-
-/* A text of several lines, and the line of the program that it is about. */
-static void write_text(FILE *f, const struct debugger_target *t)
-{
-    for (const char *line = t->text; *line;) {
-        int length = (int)strcspn(line, "\n");
-        char copy[512];
-        snprintf(copy, sizeof copy, "%.*s", length, line);
-        size_t indent = strspn(copy, " ");
-        fprintf(f, "echo ");
-        for (size_t i = 0; i < indent; i++)
-            fprintf(f, "\\040"); /* it would skip blanks */
-        put_text(f, copy + indent);
-        fprintf(f, "\\n\n");
-        line += length + (line[length] == '\n');
+    fprintf(f, "%s=b'", name);
+    for (const char *at = text ? text : ""; *at; at++) {
+        unsigned char c = (unsigned char)*at;
+        if (c < ' ' || c >= 0x7f || strchr("'\"\\", c))
+            fprintf(f, "\\x%02x", c);
+        else
+            fputc(c, f);
     }
+    fputs("'.decode('utf-8', 'replace'), ", f);
 }
 
-/* Where gdb finds no such file, it is of no interest. */
-static void write_place(FILE *f, const struct debugger_target *t)
+static void put_number(FILE *f, const char *name, uint64_t number)
 {
-    if (!t->file || !*t->file)
-        return;
-    fprintf(f, "python exec(\"try:\\n gdb.execute('list ");
-    for (const char *at = t->file; *at; at++)
-        fputc(strchr("'\"\\\n", *at) ? '?' : *at, f);
-    fprintf(f, ":%d,%d')\\nexcept gdb.error:\\n pass\")\n", t->line, t->line);
+    fprintf(f, "%s=%llu, ", name, (unsigned long long)number);
 }
 
-static void write_header(FILE *f, const struct debugger_target *t)
+/* One line, since gdb takes a script line by line. */
+static void write_call(FILE *f, const struct debugger_target *t)
 {
-    fprintf(f, "set prompt (yoke: ");
-    put_text(f, t->actor);
-    fputc('/', f);
-    put_text(f, t->task);
-    fprintf(f, ") \necho ");
-    put_text(f, t->why);
-    fprintf(f, " in actor `");
-    put_text(f, t->actor);
-    fprintf(f, "` (pid %d), task `", (int)t->request.pid);
-    put_text(f, t->task);
-    fprintf(f, "`:\\040");
-    if (t->text && *t->text) {
-        fprintf(f, "\\n\n");
-        write_text(f, t);
-        fprintf(f, "echo ");
-    }
-    fprintf(f, "\n");
-    if (t->file && *t->file)
-        write_place(f, t);
-    else
-        fprintf(f, "frame\n");
+    fputs("begin(", f);
+    put_text(f, "actor", t->actor);
+    put_text(f, "task", t->task);
+    put_text(f, "why", t->why);
+    put_text(f, "text", t->text);
+    put_text(f, "file", t->file);
+    put_number(f, "line", t->line > 0 ? (uint64_t)t->line : 0);
+    put_number(f, "pid", (uint64_t)t->request.pid);
+    put_number(f, "answer", t->request.answer);
+    put_number(f, "owed", t->request.owed);
+    put_number(f, "caller", t->request.caller);
+    put_number(f, "frame", t->request.frame);
+    fprintf(f, "crashed=%s)\n", t->crashed ? "True" : "False");
 }
 
+/* A gdb without Python ends the script at the first word of it, and goes on with GDB_CHECK_SCRIPT. */
 void gdb_script_write(FILE *f, const struct debugger_target *t)
 {
-    fprintf(f, "if $_thread == 0\n  quit %d\nend\n", GDB_NO_ATTACH);
-    /* Its parent's death is no news of the process that is debugged. */
-    fprintf(f, "set confirm off\npipe handle SIGCONT nostop noprint pass | cat >/dev/null\n");
-    write_answer(f, &t->request);
-    write_ends(f);
-    if (t->crashed)
-        write_no_moves(f);
-    else
-        write_moves(f, &t->request);
-    write_look(f, &t->request);
-    write_header(f, t);
-    fputs(GDB_LOAD_COMMANDS "\n", f);
+    fprintf(f,
+            "define " GDB_CHECK_SCRIPT "\n"
+            "  if $_isvoid($yoke_ready)\n"
+            "    set confirm off\n"
+            "    quit %d\n"
+            "  end\n"
+            "end\n",
+            GDB_NO_SCRIPT);
+    fputs("python\nexec(r'''", f);
+    fputs(devx_gdb_prompt, f);
+    write_call(f, t);
+    fputs("''', {'__name__': 'yoke'})\nend\n", f);
 }

@@ -1,4 +1,4 @@
-/* What gdb is told to do with a process that pauses. */
+/* What gdb is told to do with a process that stops. */
 #ifndef DEVX_GDB_SCRIPT_H
 #define DEVX_GDB_SCRIPT_H
 
@@ -6,14 +6,13 @@
 
 #include <stdio.h>
 
-/* The status that gdb leaves with when it could not attach. */
-enum { GDB_NO_ATTACH = 91 };
+/* The statuses that gdb leaves with when it could not attach, and when it could not run the script. */
+enum { GDB_NO_ATTACH = 91, GDB_NO_SCRIPT = 92 };
 
-/* A command for the time before the script; without Python in gdb it says so and does nothing. */
-#define GDB_AT_FIRST_PROMPT                                                                                  \
-    "python exec(\"def yoke_note():\\n gdb.events.before_prompt.disconnect(yoke_note)\\n "                   \
-    "gdb.execute('yoke-note-history')\\ngdb.events.before_prompt.connect(yoke_note)\")"
+/* A command for the time after the script. */
+#define GDB_CHECK_SCRIPT "yoke-check"
 
+/* Async-signal-safe as far as the stream is: a crash writes it, too. */
 void gdb_script_write(FILE *f, const struct debugger_target *target);
 
 #endif

@@ -45,6 +45,11 @@ enum pause_answer pause_stop(volatile int *answer, bool (*abandoned)(void *arg),
     return *answer == PAUSE_QUIT ? PAUSE_QUIT : PAUSE_CONTINUE;
 }
 
+__attribute__((noinline)) void pause_meets_debugger(struct pause_meeting *meeting)
+{
+    __asm__ volatile("" : : "r"(meeting) : "memory");
+}
+
 yoke_error *pause_result(enum pause_answer given)
 {
     return given == PAUSE_QUIT ? yoke_raise(&YOKE_DEBUGGER_QUIT, "the debugger was told to quit") : NULL;

@@ -39,6 +39,15 @@ YOKE_MUST_USE yoke_error *pause_allow(pid_t debugger);
  * 50 times a second `abandoned(arg)` is asked whether to give up; it must not block or park.
  */
 enum pause_answer pause_stop(volatile int *answer, bool (*abandoned)(void *arg), void *arg);
+/* A stop of a process whose debugger is there already; devx/prompt.py reads it, in this order. */
+struct pause_meeting {
+    volatile int answer; /* PAUSE_WAITING when nobody has stopped it: there is no debugger, or it steps */
+    int line;
+    uint64_t caller, frame;
+    const char *why, *text, *file;
+};
+/* Does nothing: the debugger stops here, when it wants to, and answers before it lets the process go on. */
+void pause_meets_debugger(struct pause_meeting *meeting);
 /* What the pausing call returns: YOKE_DEBUGGER_QUIT for PAUSE_QUIT, NULL for the others. */
 YOKE_MUST_USE yoke_error *pause_result(enum pause_answer answer);
 /* Was `quit` said after the answer, in a session that had gone on by steps? True once. */

@@ -17,8 +17,6 @@ struct session {
     char task[96];
     volatile int answer; /* the debugger writes it */
     unsigned owners;     /* the one who stops, and the session's task */
-    const void *who;     /* that task; NULL: a thread, */
-    pid_t thread;        /* of this number */
     struct actor *actor;
     enum stage stage;
     pid_t debugger;
@@ -202,7 +200,6 @@ enum pause_answer session_stop_task(struct actor *a, const struct session_stop *
     *no_debugger = s ? NULL : yoke_raise(&YOKE_NO_MEMORY, "a session");
     if (!s)
         return PAUSE_ABANDONED;
-    s->who = task_here();
     snprintf(s->task, sizeof s->task, "%s", task_here()->name);
     *no_debugger = begin(a, s);
     if (*no_debugger)
@@ -261,8 +258,7 @@ enum pause_answer session_stop_thread(const struct session_stop *stop, yoke_erro
     *no_debugger = s ? NULL : yoke_raise(&YOKE_NO_MEMORY, "a session");
     if (!s)
         return PAUSE_ABANDONED;
-    s->thread = gettid();
-    snprintf(s->task, sizeof s->task, "thread %d", (int)s->thread);
+    snprintf(s->task, sizeof s->task, "thread %d", (int)gettid());
     *no_debugger = post(s);
     if (*no_debugger)
         session_leave(s);
@@ -275,16 +271,28 @@ enum pause_answer session_stop_thread(const struct session_stop *stop, yoke_erro
 
 bool session_is_here(void)
 {
-    const void *who = task_here();
-    pid_t thread = gettid(), debugger = 0;
+    pid_t tracer = pause_tracer(getpid());
+    bool is_here = false;
     pthread_mutex_lock(&shared.mutex);
     list_for_each(node, &shared.sessions) {
         const struct session *s = container_of(node, struct session, in_process);
-        if (s->stage == SESSION_READY && (who ? s->who == who : s->thread == thread))
-            debugger = s->debugger;
+        is_here |= s->stage == SESSION_READY && tracer && s->debugger == tracer;
     }
     pthread_mutex_unlock(&shared.mutex);
-    return debugger && pause_tracer(getpid()) == debugger;
+    return is_here;
+}
+
+enum pause_answer session_meet(const struct session_stop *stop)
+{
+    struct pause_meeting m = {.answer = PAUSE_WAITING,
+                              .line = stop->line,
+                              .caller = (uint64_t)(uintptr_t)stop->caller,
+                              .frame = (uint64_t)(uintptr_t)stop->frame,
+                              .why = stop->why,
+                              .text = stop->text,
+                              .file = stop->file};
+    pause_meets_debugger(&m);
+    return (enum pause_answer)m.answer;
 }
 
 /* Returns the one before. */

@@ -26,8 +26,10 @@ enum pause_answer session_stop_task(struct actor *a, const struct session_stop *
                                     yoke_error **no_debugger);
 /* From a thread that runs no actor. */
 enum pause_answer session_stop_thread(const struct session_stop *stop, yoke_error **no_debugger);
-/* Is the calling task, or thread, one that a session's debugger is attached to just now? */
+/* Is a session's debugger attached to this process just now? */
 bool session_is_here(void);
+/* Stops for that one, which may not want to: PAUSE_WAITING then. From any task or thread; no checkpoint. */
+enum pause_answer session_meet(const struct session_stop *stop);
 
 /* Threads of the process can ask this actor for a session from now on, till the run ends; and till this. */
 void session_runtime_begins(struct actor *a);

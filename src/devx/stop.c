@@ -17,8 +17,19 @@ static void tell_reason(const char *call, const yoke_error *e)
     tell(call, text);
 }
 
+static enum pause_answer meet(const char *call, const struct session_stop *s)
+{
+    enum pause_answer answer = session_meet(s);
+    if (answer != PAUSE_WAITING)
+        return answer;
+    tell(call, "its debugger is here already");
+    return PAUSE_CONTINUE;
+}
+
 enum pause_answer stop_at(const char *call, struct actor *a, const struct session_stop *s)
 {
+    if (session_is_here())
+        return meet(call, s);
     yoke_error *no_debugger;
     enum pause_answer answer =
         task_here() ? session_stop_task(a, s, &no_debugger) : session_stop_thread(s, &no_debugger);
@@ -31,12 +42,8 @@ enum pause_answer stop_at(const char *call, struct actor *a, const struct sessio
 /* A task of a run without an actor, or any thread of a process without one. */
 bool stop_can(const char *call, const struct actor *a)
 {
-    if (task_here() ? a && a->debug_mode : session_has_runtime()) {
-        if (!session_is_here())
-            return true;
-        tell(call, "its debugger is here already");
-        return false;
-    }
+    if (task_here() ? a && a->debug_mode : session_has_runtime())
+        return true;
     tell(call, "the debugger is off (YOKE_DEBUG=1 in the environment turns it on)");
     return false;
 }

@@ -13,6 +13,10 @@ import pexpect
 LIMIT = int(os.environ.get("PROMPT_LIMIT", "60"))
 
 
+# What gdb says where it can't call functions in any process: gdb 13 with a processor whose registers are more than it knows.
+NO_CALLS = "Couldn't write extended state status"
+
+
 def prompt(name):
     """The prompt of actor/task."""
     return r"\(yoke: %s\) " % re.escape(name)
@@ -115,8 +119,8 @@ def run_tests(scope):
         return
     for number, (name, test) in enumerate(tests, 1):
         try:
-            test()
-            print("ok %d - %s" % (number, name), flush=True)
+            skipped = test()
+            print("ok %d - %s%s" % (number, name, " # SKIP " + skipped if skipped else ""), flush=True)
         except (AssertionError, pexpect.ExceptionPexpect, OSError) as e:
             print("not ok %d - %s" % (number, name))
             print("\n".join("# " + line for line in str(e).splitlines()), flush=True)

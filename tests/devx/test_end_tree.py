@@ -295,8 +295,14 @@ def test_teardown_18_killed_debugger():
     assert "%s: no error" % first in said and said.count("was killed by") == 1, said
 
 
-def ends_by_typing(word):
-    return lambda s: s.type(word)
+def ends_by_typing(word, question=None, answer=None):
+    def way(s):
+        s.type(word)
+        if question:
+            s.expect(question)
+            s.type(answer)
+
+    return way
 
 
 def ends_by_killing(command):
@@ -307,7 +313,7 @@ def test_teardown_19_the_terminal_is_as_it_was():
     ways = {
         "continue": ends_by_typing("continue"),
         "quit": ends_by_typing("quit"),
-        "kill": ends_by_typing("kill"),
+        "kill": ends_by_typing("kill", r"\(y or n\) ", "y"),
         "gdb killed": ends_by_killing("gdb"),
         "child killed": ends_by_killing("yoke-left"),
         "root cancelled": lambda s: os.kill(pid_of(s, "devx-end_tree"), signal.SIGHUP),

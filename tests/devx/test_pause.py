@@ -168,10 +168,17 @@ def test_pause_in_a_thread():
     ends(p, 256, "the debugger was told to quit")
 
 
-def test_killed_target():
+def test_repl_09_kill():
+    """It asks; the terminal is as it was, and nobody has to leave gdb."""
     p = at_prompt()
-    ask(p, "kill")
-    p.sendline("quit")
+    p.sendline("kill")
+    p.expect(r"\(y or n\) ")
+    p.sendline("n")
+    p.expect(PROMPT)
+    shows(p, "print variable", "= 42")
+    p.sendline("kill")
+    p.expect(r"\(y or n\) ")
+    p.sendline("y")
     ends(p, signal.SIGKILL)
 
 
