@@ -52,6 +52,17 @@ YOKE_MUST_USE yoke_error *yoke_pause_shielded(void);
 YOKE_MUST_USE yoke_error *yoke_post_mortem(const yoke_error *e);
 YOKE_MUST_USE yoke_error *yoke_post_mortem_shielded(const yoke_error *e);
 
+/*
+ * Gives the calling thread an alternate signal stack (sigaltstack(2), 256 KiB of address space, of which a
+ * crash touches some 20), on which its crashes are handled. The main thread of an actor has one; a thread
+ * that the program starts calls this at its begin, or an overflow of its stack ends the process without a
+ * report. Then the error names the thread (pthread_setname_np) and the size of its stack. It goes when the
+ * thread ends, and one that the thread had before is back then; again on the same thread it does nothing. Any
+ * thread, with or without a runtime; not in a signal's handler. YOKE_NO_MEMORY or another YOKE_SYSTEM: the
+ * thread is as it was.
+ */
+YOKE_MUST_USE yoke_error *yoke_thread_alternate_stack(void);
+
 /* A block that an error does not leave unseen. Lives in the caller's frame; the fields are the library's. */
 typedef struct yoke_crash_handler {
     const yoke_error_kind *const *kinds;

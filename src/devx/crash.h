@@ -19,9 +19,10 @@
  * file+offset.
  *
  * The handlers run on an alternate stack of the calling thread; other threads' crashes are handled on their
- * own stacks, so that only a stack overflow of theirs goes without a report. Again in the same process: only
- * the pipe changes. A process that was forked since reports nothing until it calls this itself. Nothing
- * fails: without memory for the alternate stack, the handlers run without.
+ * own stacks, so that only a stack overflow of theirs goes without a report, unless they have asked for one
+ * (yoke_thread_alternate_stack). Again in the same process: only the pipe changes. A process that was forked
+ * since reports nothing until it calls this itself. Nothing fails: without memory for the alternate stack,
+ * the handlers run without.
  */
 void crash_install(int crash_fd, const char *name);
 /* Has this very process handlers of crash_install? */

@@ -37,6 +37,20 @@ static void take_task(struct report *r, const uint8_t *payload, size_t bytes)
     r->has_task = true;
 }
 
+static void take_stack(struct report *r, const uint8_t *payload, size_t bytes)
+{
+    if (bytes >= sizeof r->stack)
+        memcpy(&r->stack, payload, sizeof r->stack);
+}
+
+static void take_registers(struct report *r, const uint8_t *payload, size_t bytes)
+{
+    if (bytes > sizeof r->registers)
+        bytes = sizeof r->registers;
+    memcpy(r->registers, payload, bytes);
+    r->register_count = bytes / sizeof r->registers[0];
+}
+
 static void take_frames(struct report *r, const uint8_t *payload, size_t bytes)
 {
     if (r->frame_count || bytes < sizeof r->frames.total)
@@ -104,6 +118,10 @@ yoke_error *report_decode(struct report *out, const void *bytes, size_t size)
             take_head(out, at, payload, &has_head);
         else if (section.tag == REPORT_TASK)
             take_task(out, at, payload);
+        else if (section.tag == REPORT_STACK)
+            take_stack(out, at, payload);
+        else if (section.tag == REPORT_REGISTERS)
+            take_registers(out, at, payload);
         else if (section.tag == REPORT_FRAMES)
             take_frames(out, at, payload);
         else if (section.tag == REPORT_TEXT)
@@ -145,23 +163,35 @@ bool report_has_address(const struct report *r)
     return r->head.code > 0 && r->head.code != SI_KERNEL && r->head.signal != SIGABRT;
 }
 
-bool report_is_task_overflow(const struct report *r)
+static bool is_overflow(const struct report_head *head, uint64_t low, uint64_t guard_bytes)
 {
-    if (!r->has_task || !is_memory_fault(r) || r->task.stack_low < r->task.guard_bytes)
-        return false;
-    uint64_t low = r->task.stack_low, guard = low - r->task.guard_bytes;
-    if (r->head.address >= guard && r->head.address < low)
+    if (head->address >= low - guard_bytes && head->address < low)
         return true;
     /* Over the guard in one step: the stack pointer is below it, and the fault near that. */
-    return r->head.sp < low && low - r->head.sp < REACH_BYTES && r->head.address < low &&
-           low - r->head.address < 2 * REACH_BYTES;
+    return head->sp < low && low - head->sp < REACH_BYTES && head->address < low &&
+           low - head->address < 2 * REACH_BYTES;
+}
+
+bool report_is_task_overflow(const struct report *r)
+{
+    return r->has_task && is_memory_fault(r) && r->task.stack_low >= r->task.guard_bytes &&
+           is_overflow(&r->head, r->task.stack_low, r->task.guard_bytes);
+}
+
+static bool hits_beyond_sp(const struct report_head *head)
+{
+    return head->address < head->sp + 4096 && head->address + REACH_BYTES > head->sp;
 }
 
 bool report_is_thread_overflow(const struct report *r)
 {
     if (r->has_task || !is_memory_fault(r))
         return false;
-    return r->head.address < r->head.sp + 4096 && r->head.address + REACH_BYTES > r->head.sp;
+    /* The kernel has its own idea of where the main thread's ends: by the limit as it is now, and from a
+     * begin that nobody is told. */
+    if (!r->stack.kind || r->stack.kind == REPORT_STACK_OF_MAIN_THREAD)
+        return hits_beyond_sp(&r->head);
+    return r->stack.low >= r->stack.guard_bytes && is_overflow(&r->head, r->stack.low, r->stack.guard_bytes);
 }
 
 /* ---- telling it ---- */
@@ -208,14 +238,44 @@ static void note_fault(yoke_error *e, const struct report *r)
         yoke_error_note(e, "in thread `%s`, outside of any task", r->head.thread);
 }
 
+static unsigned long long kib_of(uint64_t low, uint64_t high)
+{
+    return (high - low + 1023) / 1024;
+}
+
+static void note_thread_overflow(yoke_error *e, const struct report *r)
+{
+    const struct report_stack *s = &r->stack;
+    unsigned long long kib = kib_of(s->low, s->high);
+    switch (s->kind) {
+    case REPORT_STACK_OF_MAIN_THREAD:
+        yoke_error_note(
+            e, "stack overflow of the main thread: its stack is %llu KiB; raise it with `ulimit -s`", kib);
+        break;
+    case REPORT_STACK_OF_THREAD:
+        yoke_error_note(
+            e,
+            "stack overflow of thread `%s`: its stack is %llu KiB; raise it with pthread_attr_setstacksize",
+            r->head.thread, kib);
+        break;
+    case REPORT_STACK_OF_TASK:
+        yoke_error_note(
+            e, "stack overflow of a callback outside of any task: it ran on a task's stack, of %llu KiB",
+            kib_of(s->low - s->guard_bytes, s->high));
+        break;
+    default:
+        yoke_error_note(e, "stack overflow of thread `%s`", r->head.thread);
+    }
+}
+
 static void note_overflow(yoke_error *e, const struct report *r)
 {
     if (report_is_thread_overflow(r))
-        yoke_error_note(e, "stack overflow of thread `%s`", r->head.thread);
+        note_thread_overflow(e, r);
     if (!report_is_task_overflow(r))
         return;
     const struct report_task *task = &r->task;
-    unsigned long long kib = (task->stack_high - task->stack_low + task->guard_bytes + 1023) / 1024;
+    unsigned long long kib = kib_of(task->stack_low - task->guard_bytes, task->stack_high);
     if (task->spawn_file[0])
         yoke_error_note(
             e,
@@ -244,10 +304,24 @@ static void add_backtrace(yoke_error *e, const struct report *r)
     backtrace_free(&b);
 }
 
+static void note_registers(yoke_error *e, const struct report *r)
+{
+    enum { A_LINE = 4 };
+    for (size_t i = 0; i < r->register_count && registers_name(i); i += A_LINE) {
+        char text[160];
+        int used = 0;
+        for (size_t j = i; j < i + A_LINE && j < r->register_count && registers_name(j); j++)
+            used += snprintf(text + used, sizeof text - (size_t)used, "%s%s 0x%llx", j > i ? "  " : "",
+                             registers_name(j), (unsigned long long)r->registers[j]);
+        yoke_error_note(e, "%s", text);
+    }
+}
+
 void report_note(yoke_error *e, const struct report *r)
 {
     note_fault(e, r);
     note_overflow(e, r);
+    note_registers(e, r);
 }
 
 void crash_describe(yoke_error *e, const void *report, size_t size)
@@ -259,6 +333,9 @@ void crash_describe(yoke_error *e, const void *report, size_t size)
     if (unreadable) {
         if (size)
             yoke_error_note(e, "%s", yoke_error_message(unreadable));
+        else if (yoke_error_signal(e) == SIGSEGV)
+            yoke_error_note(e, "it has left no report: did a thread overflow its stack, that had not called "
+                               "yoke_thread_alternate_stack, or had the program set a handler of its own?");
         yoke_error_free(unreadable);
         return;
     }

@@ -8,6 +8,8 @@
 #ifndef DEVX_REPORT_H
 #define DEVX_REPORT_H
 
+#include "devx/registers.h"
+
 #include <yoke/base.h>
 
 #include <sys/types.h>
@@ -22,7 +24,9 @@ enum report_tag {
     REPORT_MAPS,
     REPORT_TEXT,
     REPORT_SPAWNS,
-    REPORT_WAITS
+    REPORT_WAITS,
+    REPORT_STACK,
+    REPORT_REGISTERS
 };
 
 struct report_section {
@@ -45,6 +49,15 @@ struct report_task {
     int32_t spawn_line;
     char name[64], spawn_file[256]; /* cut, and ended by a zero */
 };
+
+/* If none was: whose stack the thread stood on, if that is known. */
+enum report_stack_kind { REPORT_STACK_OF_MAIN_THREAD = 1, REPORT_STACK_OF_THREAD, REPORT_STACK_OF_TASK };
+struct report_stack {
+    uint64_t low, high, guard_bytes; /* as in struct task_stack_info */
+    uint64_t kind;                   /* enum report_stack_kind; of a task: a callback between two tasks */
+};
+
+/* If they are asked for (YOKE_CRASH_REGISTERS): uint64_t each, in the order of devx/registers.h. */
 
 /*
  * From the innermost frame outwards: program counters of the first REPORT_FIRST frames, and, of a deeper
@@ -79,6 +92,9 @@ struct report {
     struct report_head head;
     bool has_task;
     struct report_task task;
+    struct report_stack stack; /* kind 0: not known */
+    uint64_t registers[REGISTERS_MAX];
+    size_t register_count;
     struct report_frames frames;
     size_t frame_count; /* in frames.pc */
     char text[REPORT_TEXT_MAX];
@@ -99,8 +115,8 @@ void report_free(struct report *report);
 void report_note(yoke_error *e, const struct report *report);
 /* Did the crash hit the end of the running task's stack? */
 bool report_is_task_overflow(const struct report *report);
-/* Without a task: did it hit what lies just beyond the stack pointer, as an overflow of a thread's own stack
- * does? */
+/* Without a task: did it hit the end of the stack that the thread stood on, or, where that is not known, what
+ * lies just beyond the stack pointer? */
 bool report_is_thread_overflow(const struct report *report);
 /* Does `address` mean something: is it the one that a memory access or an instruction failed at? */
 bool report_has_address(const struct report *report);

@@ -69,6 +69,18 @@ bool task_stack_info(struct task_stack_info *out)
     return true;
 }
 
+bool task_stack_of_callback(uintptr_t sp, struct task_stack_info *out)
+{
+    size_t bytes;
+    void *block = scheduler_here ? stack_block_at(&scheduler_here->stacks, sp, &bytes) : NULL;
+    if (!block)
+        return false;
+    *out = (struct task_stack_info){.low = (uintptr_t)block + STACK_GUARD_BYTES,
+                                    .high = (uintptr_t)block + bytes,
+                                    .guard_bytes = STACK_GUARD_BYTES};
+    return true;
+}
+
 size_t task_spawn_chain(struct task_spawn *out, size_t max)
 {
     size_t count = 0;

@@ -15,7 +15,7 @@
 struct stack_slab {
     struct stack_slab *next;
     void *memory;
-    size_t bytes;
+    size_t bytes, block_bytes;
 };
 
 #define SLAB_FIRST_BYTES ((size_t)1 << 20)
@@ -65,6 +65,7 @@ bool stack_more(struct stack_pool *pool, unsigned class)
         return false;
     }
     slab->bytes = bytes;
+    slab->block_bytes = block;
     /* A huge page under a stack of which a task touches 4 KiB would cost 500 times as much. */
     madvise(slab->memory, bytes, MADV_NOHUGEPAGE);
     for (char *b = slab->memory; b < (char *)slab->memory + bytes; b += block)
@@ -85,6 +86,18 @@ bool stack_more(struct stack_pool *pool, unsigned class)
     pool->mapped_bytes += bytes;
     pool->next_count[class] = 2 * bytes / block;
     return true;
+}
+
+void *stack_block_at(const struct stack_pool *pool, uintptr_t address, size_t *block_bytes)
+{
+    for (const struct stack_slab *slab = pool->slabs; slab; slab = slab->next) {
+        uintptr_t low = (uintptr_t)slab->memory;
+        if (address < low || address - low >= slab->bytes)
+            continue;
+        *block_bytes = slab->block_bytes;
+        return (char *)slab->memory + (address - low) / slab->block_bytes * slab->block_bytes;
+    }
+    return NULL;
 }
 
 void stack_pool_free(struct stack_pool *pool)

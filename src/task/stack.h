@@ -12,6 +12,7 @@
 #include <yoke/base.h>
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define STACK_MIN_BYTES   ((size_t)16 << 10)
 #define STACK_MAX_BYTES   ((size_t)1 << 30)
@@ -63,6 +64,9 @@ static inline void stack_give(struct stack_pool *pool, void *block, size_t block
     *first = block;
     pool->live--;
 }
+
+/* The block that an address is in, its guard included; NULL: none of these. Async-signal-safe. */
+void *stack_block_at(const struct stack_pool *pool, uintptr_t address, size_t *block_bytes);
 
 /* Unmaps all; every stack must have been given back. */
 void stack_pool_free(struct stack_pool *pool);

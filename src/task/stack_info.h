@@ -17,6 +17,10 @@ struct task_stack_info {
 /* Async-signal-safe. False if the thread runs no task at this moment. */
 bool task_stack_info(struct task_stack_info *out);
 
+/* Between two tasks their callbacks (of signals, timers, the abort of a wait) run on the stack of the last
+ * one. Its bounds, without a name, for a stack pointer there. Async-signal-safe. False: it is no task's. */
+bool task_stack_of_callback(uintptr_t sp, struct task_stack_info *out);
+
 /* Where a task was spawned; "" and 0 of the first task of a run. */
 struct task_spawn {
     const char *task, *file;

@@ -2,19 +2,22 @@
  * Children that crash, and what their report says to the parent. A child is a fork of this program, or this
  * program again (exec), told by its arguments which crash to make.
  */
+#include "actor/death.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "devx/backtrace.h"
 #include "devx/crash.h"
 #include "devx/oom.h"
+#include "devx/registers.h"
 #include "devx/report.h"
 #include "harness.h"
-#include "task/task.h"
+#include "task/sanitizer.h"
 
-#include <yoke/task.h>
+#include <yoke/devx.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -148,7 +151,17 @@ static void install(int fd, const char *name)
     crash_install(fd, name);
 }
 
-enum where { OUTSIDE, IN_MAIN_TASK, IN_SPAWNED_TASK, IN_THREAD };
+enum where {
+    OUTSIDE,
+    IN_MAIN_TASK,
+    IN_SPAWNED_TASK,
+    IN_THREAD,
+    IN_THREAD_WITH_STACK, /* an alternate one */
+    IN_CALLBACK,
+    IN_THREAD_OF_A_LOADING_PROCESS,
+};
+
+enum { THREAD_KIB = 192 };
 
 struct job {
     enum crash how;
@@ -172,16 +185,58 @@ static yoke_error *spawn_it(void *arg)
 
 static void *thread_main(void *arg)
 {
+    const struct job *job = arg;
     prctl(PR_SET_NAME, "helper");
-    do_crash(((struct job *)arg)->how);
+    if (job->where == IN_THREAD_WITH_STACK)
+        yoke_error_free(yoke_thread_alternate_stack());
+    do_crash(job->how);
     return NULL;
+}
+
+/* Does not return if the thread crashes. */
+static void crash_in_thread(struct job *job)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, THREAD_KIB << 10);
+    if (pthread_create(&thread, &attributes, thread_main, job) == 0)
+        pthread_join(thread, NULL);
+}
+
+/* The loader calls this with its lock held. */
+static int crash_while_loading(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    crash_in_thread(arg);
+    return 1;
+}
+
+/* By whoever cancels the one that waits, outside of any task. */
+static enum yoke_abort crash_in_abort(yoke_task *task, void *arg)
+{
+    do_crash(((struct job *)arg)->how);
+    return YOKE_ABORT_DONE;
+}
+
+static yoke_error *wait_in_vain(void *arg)
+{
+    return yoke_park(crash_in_abort, arg);
+}
+
+static yoke_error *cancel_it(void *arg)
+{
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, wait_in_vain, arg);
+    if (!e)
+        e = yoke_checkpoint();
+    return yoke_nursery_close(&n, e ? e : yoke_raise(&DIED, "now"));
 }
 
 static void run_job(struct job job)
 {
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    pthread_t thread;
     yoke_error *e = NULL;
     switch (job.where) {
     case OUTSIDE:
@@ -194,8 +249,14 @@ static void run_job(struct job job)
         e = yoke_run(spawn_it, &job, NULL);
         break;
     case IN_THREAD:
-        if (pthread_create(&thread, NULL, thread_main, &job) == 0)
-            pthread_join(thread, NULL);
+    case IN_THREAD_WITH_STACK:
+        crash_in_thread(&job);
+        break;
+    case IN_CALLBACK:
+        e = yoke_run(cancel_it, &job, NULL);
+        break;
+    case IN_THREAD_OF_A_LOADING_PROCESS:
+        dl_iterate_phdr(crash_while_loading, &job);
         break;
     }
     yoke_error_free(e);
@@ -404,9 +465,8 @@ static void test_inlined_frames(void **state)
 
 /* ---- stack overflows ---- */
 
-static void check_overflow(enum where where, const char *note)
+static void check_overflow(struct outcome o, const char *note)
 {
-    struct outcome o = crash_forked((struct job){RECURSE, where});
     assert_died_of(&o, SIGSEGV);
     yoke_error *e = described(&o);
     char *text = yoke_error_text(e);
@@ -423,23 +483,131 @@ static void check_overflow(enum where where, const char *note)
     memory_free(o.report);
 }
 
+static struct outcome overflow(enum where where)
+{
+    return crash_forked((struct job){RECURSE, where});
+}
+
 static void test_overflow_of_a_task(void **state)
 {
     char note[256];
     snprintf(note, sizeof note,
              "stack overflow of task `crash_here` (spawned at tests/devx/test_crash.c:%d): its stack is ",
              LINE_SPAWN);
-    check_overflow(IN_SPAWNED_TASK, note);
+    check_overflow(overflow(IN_SPAWNED_TASK), note);
 }
 
 static void test_overflow_of_the_main_task(void **state)
 {
-    check_overflow(IN_MAIN_TASK, "stack overflow of task `main`: its stack is ");
+    check_overflow(overflow(IN_MAIN_TASK), "stack overflow of task `main`: its stack is ");
 }
 
-static void test_overflow_of_the_thread(void **state)
+static void test_crash_04_overflow_of_the_main_thread(void **state)
 {
-    check_overflow(OUTSIDE, "stack overflow of thread `");
+    struct rlimit limit;
+    char note[128];
+    assert_int_equal(getrlimit(RLIMIT_STACK, &limit), 0);
+    snprintf(note, sizeof note,
+             "stack overflow of the main thread: its stack is %llu KiB; raise it with `ulimit -s`",
+             (unsigned long long)limit.rlim_cur / 1024);
+    check_overflow(overflow(OUTSIDE), note);
+    check_overflow(crash_executed((struct job){RECURSE, OUTSIDE}), note);
+}
+
+static void test_crash_04_overflow_of_a_thread(void **state)
+{
+    char note[128];
+    snprintf(note, sizeof note, "stack overflow of thread `helper`: its stack is %d KiB", THREAD_KIB);
+    check_overflow(overflow(IN_THREAD_WITH_STACK), note);
+}
+
+static void test_crash_04_overflow_of_a_callback(void **state)
+{
+    check_overflow(overflow(IN_CALLBACK),
+                   "stack overflow of a callback outside of any task: it ran on a task's stack, of ");
+}
+
+/* Without a stack for it the handler can't run; what that may mean is told. */
+static void test_crash_04_overflow_of_a_thread_without_a_report(void **state)
+{
+#ifdef YOKE_ASAN
+    skip(); /* it gives each thread an alternate stack of its own */
+#endif
+    struct outcome o = overflow(IN_THREAD);
+    assert_died_of(&o, SIGSEGV);
+    assert_int_equal(o.size, 0);
+    yoke_uid uid = {.name = "left"};
+    yoke_error *e = death_error(&uid, o.pid, o.status, false, NULL);
+    crash_describe(e, o.report, o.size);
+    char *text = yoke_error_text(e);
+    assert_text(text, "it has left no report: did a thread overflow its stack, that had not called "
+                      "yoke_thread_alternate_stack");
+    free(text);
+    yoke_error_free(e);
+    memory_free(o.report);
+}
+
+static void *take_stack(void *before)
+{
+    stack_t now;
+    assert_int_equal(sigaltstack(NULL, before), 0);
+    assert_success(yoke_thread_alternate_stack());
+    assert_success(yoke_thread_alternate_stack());
+    assert_int_equal(sigaltstack(NULL, &now), 0);
+    assert_int_equal(now.ss_flags, 0);
+    assert_true(now.ss_size >= 64 << 10 && now.ss_sp != ((stack_t *)before)->ss_sp);
+    return now.ss_sp;
+}
+
+/* It goes with its thread. */
+static void test_crash_04_stack_of_a_thread_that_ends(void **state)
+{
+    pthread_t thread;
+    stack_t before;
+    void *stack;
+    unsigned char resident;
+    assert_int_equal(pthread_create(&thread, NULL, take_stack, &before), 0);
+    assert_int_equal(pthread_join(thread, &stack), 0);
+    assert_int_equal(mincore((void *)((uintptr_t)stack & ~4095UL), 4096, &resident), -1);
+    assert_int_equal(errno, ENOMEM);
+}
+
+/* The crash's report needs the loader's tables, and another thread has the loader's lock. */
+static void test_crash_06_while_another_thread_loads(void **state)
+{
+    check((struct job){SEGV, IN_THREAD}, crash_forked((struct job){SEGV, IN_THREAD_OF_A_LOADING_PROCESS}));
+}
+
+static void test_registers_on_request(void **state)
+{
+    setenv("YOKE_CRASH_REGISTERS", "1", 1);
+    struct outcome o = crash_forked((struct job){SEGV, IN_SPAWNED_TASK});
+    unsetenv("YOKE_CRASH_REGISTERS");
+    struct report r;
+    assert_success(report_decode(&r, o.report, o.size));
+    assert_true(r.registers[REGISTERS_PC] == r.head.pc);
+    size_t address = r.register_count;
+    for (size_t i = 0; i < r.register_count; i++)
+        if (r.registers[i] == bad_address)
+            address = i;
+    assert_true(address < r.register_count); /* the pointer that was used */
+    yoke_error *e = described(&o);
+    char *text = yoke_error_text(e), wanted[64];
+    snprintf(wanted, sizeof wanted, "%s 0x%llx", registers_name(REGISTERS_PC), (unsigned long long)r.head.pc);
+    assert_text(text, wanted);
+    snprintf(wanted, sizeof wanted, "%s 0x10", registers_name(address));
+    assert_text(text, wanted);
+    free(text);
+    yoke_error_free(e);
+    report_free(&r);
+    memory_free(o.report);
+    o = crash_forked((struct job){SEGV, IN_SPAWNED_TASK});
+    e = described(&o);
+    text = yoke_error_text(e);
+    assert_no_text(text, registers_name(REGISTERS_PC));
+    free(text);
+    yoke_error_free(e);
+    memory_free(o.report);
 }
 
 /* ---- around the handler ---- */
@@ -775,7 +943,13 @@ int main(int argc, char **argv)
         TEST(test_inlined_frames),
         TEST(test_overflow_of_a_task),
         TEST(test_overflow_of_the_main_task),
-        TEST(test_overflow_of_the_thread),
+        TEST(test_crash_04_overflow_of_the_main_thread),
+        TEST(test_crash_04_overflow_of_a_thread),
+        TEST(test_crash_04_overflow_of_a_callback),
+        TEST(test_crash_04_overflow_of_a_thread_without_a_report),
+        TEST(test_crash_04_stack_of_a_thread_that_ends),
+        TEST(test_crash_06_while_another_thread_loads),
+        TEST(test_registers_on_request),
         TEST(test_fork_of_the_installer_is_silent),
         TEST(test_full_pipe),
         TEST(test_sent_signal),
