@@ -155,8 +155,12 @@ YOKE_MUST_USE yoke_error *yoke_cancel_shielded_checkpoint(void);
 
 /* ---- time --------------------------------------------------------------------------------------- */
 
-/* Nanoseconds on the scheduler's clock (CLOCK_MONOTONIC: it stands still while the machine is suspended). Any
- * thread. */
+/*
+ * Nanoseconds on the scheduler's clock (CLOCK_MONOTONIC: it stands still while the machine is suspended). Any
+ * thread; outside of a scheduler's it is CLOCK_MONOTONIC. In an actor of a tree that runs with
+ * YOKE_DEBUG=freeze it also stands still while somebody is at the debugger's prompt, and is behind
+ * CLOCK_MONOTONIC by that time from then on.
+ */
 int64_t yoke_now(void);
 /* Checkpoints. A negative delay is YOKE_USAGE; zero yields once; a deadline in the past too. */
 YOKE_MUST_USE yoke_error *yoke_sleep(int64_t ns);

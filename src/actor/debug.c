@@ -40,9 +40,5 @@ yoke_error *debug_parse(struct debug *out, const char *text, bool otherwise)
 
 yoke_error *debug_from_environment(struct debug *out, bool otherwise)
 {
-    YOKE_TRY(debug_parse(out, getenv("YOKE_DEBUG"), otherwise));
-    if (out->words & DEBUG_FREEZE)
-        yoke_log(YOKE_WARNING, "YOKE_DEBUG: `freeze` has no effect yet: deadlines of the program pass while "
-                               "somebody is at a prompt");
-    return NULL;
+    return debug_parse(out, getenv("YOKE_DEBUG"), otherwise);
 }

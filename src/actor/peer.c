@@ -2,6 +2,7 @@
 
 #include "actor/child.h"
 #include "actor/context.h"
+#include "actor/freeze.h"
 #include "actor/registrar.h"
 #include "actor/relay.h"
 #include "actor/serve.h"
@@ -308,8 +309,10 @@ static yoke_error *loop(void *arg)
     if (!peer->child)
         registrar_peer_lost(peer);
     server_peer_left(peer);
-    if (peer->is_parent)
+    if (peer->is_parent) {
+        freeze_by_parent(peer->actor, false);
         actor_cancel(peer->actor, NULL);
+    }
     yoke_event_set(&peer->ended);
     e = yoke_scope_close(&shield, NULL);
     peer_release(peer);

@@ -67,8 +67,10 @@ struct actor {
     yoke_event dumped;  /* set when the last of them has ended, and there will be none any more */
     bool dumps_closing; /* somebody waits for that */
 
-    size_t holds;         /* here or below, for the debugger (hold.h) */
-    list hold_waiters;    /* tasks that wait till there is none */
+    size_t holds;      /* here or below, for the debugger (hold.h) */
+    list hold_waiters; /* tasks that wait till there is none */
+    unsigned freezes;  /* why its clock stands still (freeze.h) */
+    bool frozen_by_parent;
     struct tty_lock *tty; /* the root's: the floor above keeps in it who has the terminal; NULL: nobody yet */
 
     unsigned clusters, cluster_workers; /* that are open; that are numbered in them */

@@ -3,6 +3,7 @@
 #include "actor/child.h"
 #include "actor/context.h"
 #include "actor/credit.h"
+#include "actor/freeze.h"
 #include "actor/module.h"
 #include "actor/relay.h"
 #include "actor/stream.h"
@@ -368,10 +369,16 @@ void serve_acknowledge_end(struct actor *a)
     }
 }
 
+static void post_nil(struct peer *peer, struct text_view cid)
+{
+    static const uint8_t nil[] = {0xc0};
+    post_ack(peer, cid, MSG_FUNC_ASYNCFUNC);
+    peer_post(peer, &(struct msg){.type = MSG_RETURN, .cid = cid, .pld = {nil, sizeof nil}});
+}
+
 /* A child says that it ends, and who has asked for that. */
 static void serve_cancelled_by(struct peer *peer, const struct msg *m)
 {
-    static const uint8_t nil[] = {0xc0};
     asker_kwargs by;
     yoke_error *e =
         record_decode_args(&yoke_record_asker_kwargs, m->start.kwargs.data, m->start.kwargs.size, &by);
@@ -385,30 +392,57 @@ static void serve_cancelled_by(struct peer *peer, const struct msg *m)
         peer->child->asked = true;
     }
     asker_kwargs_free(&by);
-    post_ack(peer, m->cid, MSG_FUNC_ASYNCFUNC);
-    peer_post(peer, &(struct msg){.type = MSG_RETURN, .cid = m->cid, .pld = {nil, sizeof nil}});
+    post_nil(peer, m->cid);
 }
 
-void serve_tell_canceller(struct actor *a)
+YOKE_RECORD(freeze_kwargs, (boolean, still));
+
+static void serve_freeze(struct peer *peer, const struct msg *m)
 {
-    struct peer *parent = a->parent;
-    if (parent->lost || !parent->channel->peer_is_yoke ||
-        yoke_uid_equal(&a->canceller, &parent->channel->peer))
+    freeze_kwargs args;
+    yoke_error *e = peer->is_parent
+                        ? record_decode_args(&yoke_record_freeze_kwargs, m->start.kwargs.data,
+                                             m->start.kwargs.size, &args)
+                        : yoke_raise(&YOKE_PERMISSION, "an actor's clock is its parent's to stop");
+    if (e) {
+        refuse(peer, m->cid, e);
+        return;
+    }
+    freeze_by_parent(peer->actor, args.still);
+    post_nil(peer, m->cid);
+}
+
+/* A call of the runtime's whose answer nobody waits for, between yoke actors alone. */
+static void tell(struct peer *peer, const char *func, const yoke_record *record, const void *args)
+{
+    struct actor *a = peer->actor;
+    if (peer->lost || !peer->channel->peer_is_yoke)
         return;
     struct buffer kwargs = BUFFER_EMPTY;
     char cid[37];
     actor_dialog_id(a, cid);
-    yoke_error *e = record_encode_args(&kwargs, &yoke_record_asker_kwargs,
-                                       &(asker_kwargs){a->canceller.name, a->canceller.uuid});
+    yoke_error *e = record_encode_args(&kwargs, record, args);
     if (!e)
-        peer_post(parent, &(struct msg){.type = MSG_START,
-                                        .cid = text_view(cid),
-                                        .start = {.ns = text_view("self"),
-                                                  .func = text_view("yoke_cancelled_by"),
-                                                  .kwargs = {buffer_begin(&kwargs), buffer_size(&kwargs)},
-                                                  .uid = uid_view(&a->uid)}});
+        peer_post(peer, &(struct msg){.type = MSG_START,
+                                      .cid = text_view(cid),
+                                      .start = {.ns = text_view("self"),
+                                                .func = text_view(func),
+                                                .kwargs = {buffer_begin(&kwargs), buffer_size(&kwargs)},
+                                                .uid = uid_view(&a->uid)}});
     buffer_free(&kwargs);
     yoke_error_free(e);
+}
+
+void serve_tell_canceller(struct actor *a)
+{
+    if (!yoke_uid_equal(&a->canceller, &a->parent->channel->peer))
+        tell(a->parent, "yoke_cancelled_by", &yoke_record_asker_kwargs,
+             &(asker_kwargs){a->canceller.name, a->canceller.uuid});
+}
+
+void serve_tell_freeze(struct peer *child, bool still)
+{
+    tell(child, "yoke_freeze", &yoke_record_freeze_kwargs, &(freeze_kwargs){still});
 }
 
 static void serve_runtime(struct peer *peer, const struct msg *m)
@@ -423,6 +457,8 @@ static void serve_runtime(struct peer *peer, const struct msg *m)
                           peer->channel->peer.name));
     else if (text_view_is(m->start.func, "yoke_cancelled_by"))
         serve_cancelled_by(peer, m);
+    else if (text_view_is(m->start.func, "yoke_freeze"))
+        serve_freeze(peer, m);
     else
         serve_endpoint(peer, m);
 }

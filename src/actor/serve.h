@@ -11,6 +11,8 @@ struct peer *serve_asker(void);
 /* This actor ends because another than its parent asked for it: the parent is told who, so that it does not
  * take the end for a failure. */
 void serve_tell_canceller(struct actor *a);
+/* A child is told that its clock is to stand still, or to go on (freeze.h). */
+void serve_tell_freeze(struct peer *child, bool still);
 /* Answers everybody who asked this actor to end that it has; when its tasks have ended. */
 void serve_acknowledge_end(struct actor *a);
 

@@ -137,6 +137,11 @@ def now(run):
     return time.monotonic_ns() if is_live() else int(run["pass_at"])
 
 
+def time_of(run):
+    """Of the clock of its deadlines, which may stand still, or have done so (YOKE_DEBUG=freeze)."""
+    return int(run["frozen_at"]) if run["frozen"] else now(run) - int(run["frozen_for"])
+
+
 def seconds(ns):
     return f"{ns / 1e9:.3f} s"
 
@@ -485,7 +490,7 @@ Whose it is, where it was opened, shield, cancellation, deadline, and how many t
                     continue
                 state = flags(shielded=scope["shield"], cancelled=scope["cancel_called"])
                 deadline = int(scope["timer"]["deadline"]) if int(scope["timer"]["slot"]) else NEVER
-                left = "" if deadline == NEVER or int(run["clock"]) else f"in {seconds(deadline - now(run))}"
+                left = "" if deadline == NEVER or int(run["clock"]) else f"in {seconds(deadline - time_of(run))}"
                 kind = f"nursery of {sum(1 for _ in children_of(scope))}" if scope["is_nursery"] else "scope"
                 lines.append(["  " * (depth - 1) + kind, text(task["name"]), place(scope), state, left])
         print_table(["scope", "task", "opened at", "", "deadline"], lines)

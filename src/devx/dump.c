@@ -6,6 +6,7 @@
 #include "devx/crash.h"
 #include "devx/dump_text.h"
 #include "devx/silent.h"
+#include "task/bound.h"
 #include "task/signal.h"
 
 #include <errno.h>
@@ -65,12 +66,15 @@ static struct dump_actor actor_of(const struct part *p)
     return (struct dump_actor){p->uid.name, p->uid.uuid, p->path, p->pid, p->is_ending};
 }
 
+/* A tree is dumped while somebody is at a prompt, too, and its clocks may stand still for that. */
+static const yoke_scope_options fails = {.fail = true};
+
 static yoke_error *take_piece(struct part *p, yoke_stream *stream)
 {
     yoke_bytes piece;
-    yoke_scope bound;
-    YOKE_TRY(yoke_fail_after(&bound, SILENCE));
-    YOKE_TRY(yoke_scope_close(&bound, yoke_recv(stream, &piece)));
+    struct bound bound;
+    YOKE_TRY(bound_open(&bound, SILENCE, &fails));
+    YOKE_TRY(bound_close(&bound, yoke_recv(stream, &piece)));
     bool fine = buffer_append(&p->out, piece.data, piece.size);
     yoke_record_free(&yoke_record_bytes, &piece);
     return fine ? NULL : no_memory();
@@ -79,10 +83,10 @@ static yoke_error *take_piece(struct part *p, yoke_stream *stream)
 static yoke_error *open_stream(struct part *p, yoke_stream **stream)
 {
     dump_args args = {p->path, p->json};
-    yoke_scope bound;
-    YOKE_TRY(yoke_fail_after(&bound, SILENCE));
-    return yoke_scope_close(&bound, yoke_portal_stream_open(&p->peer->portal, stream, "yoke.dump:dump", &args,
-                                                            &(yoke_stream_options){.allow_overruns = true}));
+    struct bound bound;
+    YOKE_TRY(bound_open(&bound, SILENCE, &fails));
+    return bound_close(&bound, yoke_portal_stream_open(&p->peer->portal, stream, "yoke.dump:dump", &args,
+                                                       &(yoke_stream_options){.allow_overruns = true}));
 }
 
 static yoke_error *ask(struct part *p)
@@ -259,7 +263,7 @@ static yoke_error *take_dump(struct actor *a, const yoke_task *asked_for, const 
 static yoke_error *beat(void *stream)
 {
     for (;;) {
-        YOKE_TRY(yoke_sleep(BEAT));
+        YOKE_TRY(bound_sleep(BEAT));
         YOKE_TRY(yoke_send(stream, &(yoke_bytes){0}));
     }
 }

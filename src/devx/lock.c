@@ -3,6 +3,7 @@
 #include "actor/child.h"
 #include "actor/connect.h"
 #include "actor/context.h"
+#include "actor/freeze.h"
 #include "actor/server.h"
 #include "base/memory.h"
 #include "devx/terminal.h"
@@ -342,7 +343,12 @@ static yoke_error *ask_root(yoke_portal *root, struct lock_client *client, enum 
     lock_status mine;
     YOKE_TRY(yoke_context_open(root, &ctx, "yoke.devx:lock_tty", &args, &mine));
     lock_status_free(&mine);
-    return yoke_context_close(ctx, talk_in(ctx, client, how));
+    /* What the root tells those below may come only when this process stands still. */
+    struct actor *a = root->peer->actor;
+    freeze_begin(a);
+    yoke_error *e = yoke_context_close(ctx, talk_in(ctx, client, how));
+    freeze_end(a);
+    return e;
 }
 
 static yoke_error *ask_far_root(struct actor *a, const char *text, struct lock_client *client,

@@ -2,6 +2,7 @@
 
 #include "devx/lock.h"
 #include "devx/terminal.h"
+#include "task/bound.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ static int64_t grace(void)
 static yoke_error *close_after_grace(void *arg)
 {
     struct actor *a = arg;
-    YOKE_TRY(yoke_sleep(grace()));
+    YOKE_TRY(bound_sleep(grace()));
     tty_lock_close(a->tty, "the program was sent SIGTERM");
     return NULL;
 }

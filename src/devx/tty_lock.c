@@ -34,8 +34,16 @@ static void note_wait(const struct tty_lock *lock, const struct tty_request *r)
 static void hand_to(struct tty_lock *lock, struct tty_request *r)
 {
     lock->holder = r;
-    r->holds = true;
+    r->holds = r->freezes = true;
+    freeze_begin(lock->actor);
     note(r, "has it");
+}
+
+static void thaw(const struct tty_lock *lock, struct tty_request *r)
+{
+    if (r->freezes)
+        freeze_end(lock->actor);
+    r->freezes = false;
 }
 
 static void leave_line(struct tty_lock *lock, struct tty_request *r)
@@ -68,6 +76,7 @@ bool tty_lock_reclaim(struct tty_lock *lock)
     if (r->session)
         scope_cancel_with(r->session, NULL);
     pass_on(lock);
+    thaw(lock, r);
     return true;
 }
 
@@ -119,6 +128,7 @@ void tty_lock_give_back(struct tty_lock *lock, struct tty_request *r)
         r->holds = false;
         note(r, "has given it back");
         pass_on(lock);
+        thaw(lock, r);
     }
     hold_end(lock->actor, NULL);
 }
@@ -135,6 +145,9 @@ void tty_lock_close(struct tty_lock *lock, const char *why)
         leave_line(lock, r);
         wake_first(&r->line, yoke_raise(&YOKE_DEBUGGER_QUIT, "%s", why));
     }
-    if (lock->holder && lock->holder->session)
+    if (!lock->holder)
+        return;
+    thaw(lock, lock->holder);
+    if (lock->holder->session)
         scope_cancel_with(lock->holder->session, NULL);
 }

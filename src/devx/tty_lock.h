@@ -3,11 +3,13 @@
  * to ask, and what they do with it, is not its business (lock.h).
  *
  * Each request is a hold of the root (actor/hold.h) from its beginning to its end: so the edge at which
- * nobody holds or waits any more is that one's.
+ * nobody holds or waits any more is that one's. While one has the terminal the tree's clocks may stand still
+ * (actor/freeze.h), and go on when no other has it after that one.
  */
 #ifndef DEVX_TTY_LOCK_H
 #define DEVX_TTY_LOCK_H
 
+#include "actor/freeze.h"
 #include "actor/hold.h"
 
 #include <yoke/devx.h>
@@ -23,7 +25,7 @@ struct tty_request {
     /* The lock's: */
     list link; /* in the line */
     list line; /* its task, while that waits */
-    bool holds;
+    bool holds, freezes;
 };
 
 struct tty_lock {

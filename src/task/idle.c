@@ -65,7 +65,8 @@ static void wake_idlers(struct scheduler *s)
 
 static bool is_dead(struct scheduler *s)
 {
-    if (s->may_deadlock || s->timers.count || s->poller.waiting || s->answers || !list_empty(&s->idlers))
+    if (s->may_deadlock || s->timers.count || s->bounds.count || s->poller.waiting || s->answers ||
+        !list_empty(&s->idlers))
         return false;
     if (!list_empty(&s->pass_hooks) || token_is_held(s))
         return false;
@@ -107,10 +108,18 @@ static void quiet_has_lasted(struct scheduler *s)
         s->clock->ops->jump_to(s->clock, timer_earliest(&s->timers));
 }
 
-/* Real ns till the next timer. A host that waits asks for the timer itself, and not for a bound. */
+/* A host that waits asks for the timer itself, and not for what none is due before. */
+static int64_t next_of(const struct scheduler *s, struct timer_heap *heap)
+{
+    return s->guest ? timer_earliest(heap) : timer_bound(heap);
+}
+
+/* Real ns till the next timer. */
 static int64_t time_till_timer(struct scheduler *s)
 {
-    return clock_real_until(s, s->guest ? timer_earliest(&s->timers) : timer_bound(&s->timers));
+    int64_t timer = clock_real_until(s, next_of(s, &s->timers));
+    int64_t bound = s->bounds.count ? clock_ahead(next_of(s, &s->bounds), clock_real()) : YOKE_NEVER;
+    return bound < timer ? bound : timer;
 }
 
 /* Real ns till the quiet, which begins now if it has not yet, has lasted. */
@@ -142,7 +151,8 @@ void idle_wait(struct scheduler *s)
     }
     pass_look(s, time_of_quiet(s, quiet));
     bool posted = atomic_load_explicit(&s->posted, memory_order_acquire);
-    bool due = s->timers.count && timer_bound(&s->timers) <= clock_now(s);
+    bool due = (s->timers.count && timer_bound(&s->timers) <= clock_now(s)) ||
+               (s->bounds.count && timer_bound(&s->bounds) <= clock_real());
     if (list_empty(&s->ready) && !posted && !due && time_of_quiet(s, quiet) == 0)
         quiet_has_lasted(s);
 }

@@ -170,7 +170,9 @@ void pass(struct scheduler *s)
         }
         pass_note_time(s);
         if (s->timers.count)
-            timer_fire_due(&s->timers, s->clock ? clock_now(s) : s->pass_at);
+            timer_fire_due(&s->timers, clock_at(s, s->pass_at));
+        if (s->bounds.count)
+            timer_fire_due(&s->bounds, s->pass_at);
         if (!list_empty(&s->ready))
             break;
     }

@@ -5,7 +5,7 @@
 #include "task/process.h"
 
 #include "base/memory.h"
-#include "task/task.h"
+#include "task/bound.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -254,14 +254,23 @@ yoke_error *yoke_process_signal(yoke_process *process, int signal_number)
     return yoke_raise_errno(errno, "signalling process %d", (int)process->pid);
 }
 
-/* YOKE_NEVER: without a deadline, which needs no memory. */
+static const yoke_scope_options shielded = {.shield = true};
+
+static yoke_error *wait_shielded(yoke_process *p)
+{
+    yoke_scope s;
+    int status;
+    YOKE_TRY(yoke_scope_open_with(&s, &shielded));
+    return yoke_scope_close(&s, yoke_process_wait(p, &status));
+}
+
+/* The debugger is such a process: a clock that stands still till it has ended would be no bound. */
 static yoke_error *wait_at_most(yoke_process *p, int64_t ns)
 {
-    yoke_scope_options options = {.after = ns == YOKE_NEVER ? 0 : ns, .shield = true};
-    yoke_scope s;
-    YOKE_TRY(yoke_scope_open_with(&s, &options));
+    struct bound b;
     int status;
-    return yoke_scope_close(&s, yoke_process_wait(p, &status));
+    YOKE_TRY(bound_open(&b, ns, &shielded));
+    return bound_close(&b, yoke_process_wait(p, &status));
 }
 
 /*
@@ -278,7 +287,7 @@ static yoke_error *end(yoke_process *p)
     yoke_error *kill_error = yoke_process_signal(p, SIGKILL);
     if (kill_error)
         return yoke_error_join(e, kill_error);
-    e = yoke_error_join(e, wait_at_most(p, YOKE_NEVER));
+    e = yoke_error_join(e, wait_shielded(p));
     return p->reaped ? e : yoke_error_join(e, reap(p, 0));
 }
 

@@ -320,6 +320,7 @@ yoke_error *run_end(struct run *run, yoke_error *e)
     error_identity_set(s->outer_identity);
     stack_pool_free(&s->stacks);
     timer_heap_free(&s->timers);
+    timer_heap_free(&s->bounds);
     return tell_late_interrupts(s, e ? e : run->result);
 }
 

@@ -98,7 +98,7 @@ enum { TIME_EVERY = 255 };
 static inline list *next_pass(struct scheduler *s)
 {
     bool posted = atomic_load_explicit(&s->posted, memory_order_relaxed);
-    uint64_t something = s->timers.count | s->poller.waiting | s->random | posted;
+    uint64_t something = s->timers.count | s->bounds.count | s->poller.waiting | s->random | posted;
     if (__builtin_expect(something || !list_empty(&s->pass_hooks) || list_empty(&s->ready), 0))
         pass(s);
     else if (__builtin_expect((++s->passes & TIME_EVERY) == 0, 0))

@@ -77,14 +77,18 @@ void scope_move(yoke_scope *from, yoke_scope *to)
 
 /* ---- deadlines ---- */
 
-static void deadline_passed(yoke_timer *timer)
+void scope_deadline_passed(yoke_scope *s)
 {
-    yoke_scope *s = container_of(timer, yoke_scope, timer);
     if (s->cancel_called)
         return;
     s->deadline_fired = true;
     scope_cancel_with(
         s, error_make_cancelled("cancelled by its deadline (scope opened at %s:%d)", s->file, s->line));
+}
+
+static void deadline_passed(yoke_timer *timer)
+{
+    scope_deadline_passed(container_of(timer, yoke_scope, timer));
 }
 
 /* Of a scope that is not open yet. */
@@ -110,7 +114,7 @@ yoke_error *yoke_scope_set_deadline(yoke_scope *s, int64_t deadline)
         return yoke_raise(&YOKE_NO_MEMORY, "a deadline");
     if (deadline != YOKE_NEVER && deadline <= yoke_now()) {
         timer_unset(&here->timers, &s->timer);
-        deadline_passed(&s->timer);
+        scope_deadline_passed(s);
     }
     return NULL;
 }
@@ -420,7 +424,7 @@ bool yoke_scope_cancel_called(const yoke_scope *scope)
     bool ours = s->magic == SCOPE_MADE ||
                 (s->magic == SCOPE_OPEN && s->timer.slot && s->owner->scheduler == scheduler_here);
     if (!s->cancel_called && ours && s->timer.deadline != YOKE_NEVER && s->timer.deadline <= yoke_now())
-        deadline_passed(&s->timer);
+        scope_deadline_passed(s);
     return s->cancel_called;
 }
 

@@ -81,19 +81,23 @@ struct scheduler {
     bool on_valgrind; /* which is to be told of stacks: a request costs 20 instructions without it too */
     size_t task_bytes;
     struct timer_heap timers;
+    struct timer_heap bounds; /* in real time (bound.h) */
     struct poller poller;
     struct stack_pool stacks;
     size_t live;     /* tasks */
     uint64_t chance; /* state of the generator that chooses draw from; 0: fresh */
 
-    yoke_clock *clock; /* NULL: CLOCK_MONOTONIC */
-    list idlers;       /* who waits till all tasks are blocked, by their cushions */
-    int64_t quiet_at;  /* real time since when nobody could run; 0: not yet */
-    size_t answers;    /* expected from other threads: neither idle nor dead as long as there is one */
-    size_t for_ever;   /* tasks in yoke_sleep_forever */
-    bool may_deadlock; /* do not look whether all tasks wait for each other */
-    bool flat;         /* nurseries unwrap a group of one unless told otherwise */
-    yoke_token *token; /* or NULL: nobody has asked for it */
+    yoke_clock *clock; /* NULL: CLOCK_MONOTONIC, and what follows (clock.h) */
+    bool frozen;
+    int64_t frozen_at;  /* while it is: the run's time */
+    int64_t frozen_for; /* while it is not: how long it was till now */
+    list idlers;        /* who waits till all tasks are blocked, by their cushions */
+    int64_t quiet_at;   /* real time since when nobody could run; 0: not yet */
+    size_t answers;     /* expected from other threads: neither idle nor dead as long as there is one */
+    size_t for_ever;    /* tasks in yoke_sleep_forever */
+    bool may_deadlock;  /* do not look whether all tasks wait for each other */
+    bool flat;          /* nurseries unwrap a group of one unless told otherwise */
+    yoke_token *token;  /* or NULL: nobody has asked for it */
     yoke_error *deadlock, *failure; /* what ended the run before its time */
     yoke_task *aborting;            /* whose abort function runs, or NULL */
     yoke_task *aborting_for;        /* which task's call made it run, or NULL */
@@ -244,6 +248,8 @@ yoke_nursery *start_target(const struct start *start);
 
 /* Cancels `s` with an error as reason (ownership passes; of kind YOKE_CANCELLED; NULL: none). */
 void scope_cancel_with(yoke_scope *s, yoke_error *reason);
+/* Cancels `s` as its own deadline does. */
+void scope_deadline_passed(yoke_scope *s);
 /* What remains of `e` when the Cancelled that is this scope's own is taken out. */
 yoke_error *scope_absorb(yoke_scope *s, yoke_error *e);
 /* As yoke_scope_close, also for a nursery's. */

@@ -1,6 +1,7 @@
 /* The line for the terminal, without terminals: tasks of one run ask for it. */
 #include "harness.h"
 
+#include "actor/debug.h"
 #include "devx/lock.h"
 #include "devx/signals.h"
 
@@ -369,9 +370,43 @@ static void test_closed_lock_ends_its_session_and_sends_all_away(void **state)
     run(close_it);
 }
 
+/* ---- clocks ---- */
+
+static yoke_error *hold_in_turn(void *arg)
+{
+    struct tty_request first = request("1"), second = request("2");
+    yoke_nursery n;
+    YOKE_TRY(tty_lock_take(&lock, &first));
+    CHECK(freeze_is_on(&root));
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, take_once, (char[]){"3"});
+    while (!e && !lock.waiting)
+        e = yoke_checkpoint(); /* no sleep would end */
+    int64_t at = yoke_now();
+    tty_lock_give_back(&lock, &first);
+    CHECK(freeze_is_on(&root) && yoke_now() == at); /* passed on: no moment between the two */
+    YOKE_TRY(yoke_nursery_close(&n, e));
+    CHECK(!freeze_is_on(&root));
+    YOKE_TRY(tty_lock_take(&lock, &second));
+    tty_lock_close(&lock, "over"); /* what is left to do has its bounds */
+    CHECK(!freeze_is_on(&root));
+    tty_lock_give_back(&lock, &second);
+    CHECK(!freeze_is_on(&root) && !hold_any(&root));
+    return NULL;
+}
+
+static void test_teardown_22_clocks_stand_from_the_first_to_the_last(void **state)
+{
+    begin();
+    root.debug_words = DEBUG_FREEZE;
+    assert_success(yoke_run(hold_in_turn, NULL, NULL));
+    actor_free(&root);
+}
+
 HARNESS_MAIN(TEST(test_lock_03_first_in_first_out), TEST(test_lock_04_one_holder),
              TEST(test_lock_07_edge_at_which_nobody_holds_or_waits),
              TEST(test_lock_09_waiter_leaves_the_line), TEST(test_lock_11_second_request_of_a_context),
              TEST(test_lock_14_stale_lock_is_taken_back),
              TEST(test_teardown_15_stale_lock_does_not_take_ctrl_c),
-             TEST(test_closed_lock_ends_its_session_and_sends_all_away))
+             TEST(test_closed_lock_ends_its_session_and_sends_all_away),
+             TEST(test_teardown_22_clocks_stand_from_the_first_to_the_last))
