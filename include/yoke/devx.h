@@ -41,8 +41,11 @@ extern const yoke_error_kind YOKE_DEBUGGER_REFUSED; /* the actor, or the program
  * time has the terminal; the others wait for it, first come, first served. The whole actor stands still
  * meanwhile, and nobody above ends it. Where debug mode is off, or there is no terminal, no gdb, or no right
  * to attach, one line of the log says so and it returns NULL at once; so it does where the debugger is at the
- * caller already. Any task of an actor, and any thread of its process. In a scope that is cancelled it
- * returns the cancellation; one that comes later is told by the next checkpoint.
+ * caller already. Any task of an actor, and any thread of its process; on an actor's own thread, outside of
+ * its tasks, the host of a guest alone: its guest goes on while it waits for the terminal, so that tasks run
+ * and the guest's end may be told inside of this call. What was posted, and an abort function, does not stop:
+ * a line of the log says so. In a scope that is cancelled it returns the cancellation; one that comes later
+ * is told by the next checkpoint.
  */
 YOKE_MUST_USE yoke_error *yoke_pause(void);
 /* The same, in a scope that is cancelled too. */

@@ -1,6 +1,7 @@
 #include "devx/session.h"
 
 #include "base/memory.h"
+#include "task/guest.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@ struct session {
     char task[96];
     volatile int answer; /* the debugger writes it */
     unsigned owners;     /* the one who stops, and the session's task */
+    bool is_host;        /* the one who stops is the host of the actor's run */
     struct actor *actor;
     enum stage stage;
     pid_t debugger;
@@ -215,7 +217,8 @@ enum pause_answer session_stop_task(struct actor *a, const struct session_stop *
 static yoke_error *begin_for_thread(void *arg)
 {
     struct session *s = arg;
-    s->failed = begin(actor_here(), s);
+    struct actor *a = actor_here();
+    s->failed = a ? begin(a, s) : yoke_raise(&YOKE_RUN_FINISHED, "this process is no actor any more");
     if (s->failed) {
         set_stage(s, SESSION_OVER);
         session_leave(s);
@@ -232,8 +235,11 @@ static yoke_error *post(struct session *s)
     return e;
 }
 
+/* What a host waits for comes of its guest's tasks, which nobody lets run but itself. */
 static void wait_till(struct session *s, enum stage stage)
 {
+    while (s->is_host && stage_of(s) < stage)
+        guest_turn(YOKE_NEVER);
     pthread_mutex_lock(&shared.mutex);
     while (s->stage < stage)
         pthread_cond_wait(&shared.news, &shared.mutex);
@@ -248,17 +254,39 @@ static bool is_over(void *arg)
 static enum pause_answer stop_thread(struct session *s, yoke_error **no_debugger)
 {
     wait_till(s, SESSION_READY);
-    enum pause_answer answer = pause_stop(&s->answer, is_over, s);
-    return answer == PAUSE_ABANDONED ? outcome(s, no_debugger) : answer;
+    enum pause_answer answer = PAUSE_ABANDONED;
+    if (s->is_host && stage_of(s) == SESSION_READY) {
+        guest_turn(0); /* as for a task */
+        answer = pause_stop(&s->answer, is_debugger_gone, s);
+    } else if (!s->is_host) {
+        answer = pause_stop(&s->answer, is_over, s);
+    }
+    if (answer != PAUSE_ABANDONED)
+        return answer;
+    wait_till(s, SESSION_OVER);
+    return outcome(s, no_debugger);
+}
+
+/* On the actor's own thread, and in no task: a host may wait, what a tick or a pass calls may not. */
+static yoke_error *check_can_wait(void)
+{
+    if (!actor_here() || guest_rests())
+        return NULL;
+    return yoke_raise(&YOKE_USAGE,
+                      "what was posted, and an abort function, can't be stopped in: all tasks would "
+                      "stand still");
 }
 
 enum pause_answer session_stop_thread(const struct session_stop *stop, yoke_error **no_debugger)
 {
-    struct session *s = session_new(stop);
-    *no_debugger = s ? NULL : yoke_raise(&YOKE_NO_MEMORY, "a session");
+    *no_debugger = check_can_wait();
+    struct session *s = *no_debugger ? NULL : session_new(stop);
+    if (!s && !*no_debugger)
+        *no_debugger = yoke_raise(&YOKE_NO_MEMORY, "a session");
     if (!s)
         return PAUSE_ABANDONED;
-    snprintf(s->task, sizeof s->task, "thread %d", (int)gettid());
+    s->is_host = actor_here() != NULL;
+    snprintf(s->task, sizeof s->task, s->is_host ? "host" : "thread %d", (int)gettid());
     *no_debugger = post(s);
     if (*no_debugger)
         session_leave(s);

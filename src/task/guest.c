@@ -236,12 +236,14 @@ bool guest_rests(void)
     return scheduler_here && scheduler_here->guest && scheduler_here->guest->state == GUEST_RESTS;
 }
 
-void guest_turn(void)
+void guest_turn(int64_t most)
 {
     yoke_guest *g = scheduler_here->guest;
     struct pollfd fd = {.fd = yoke_guest_fd(g), .events = POLLIN};
-    int64_t deadline = yoke_guest_deadline(g), ns = deadline ? deadline - clock_real() : 0;
-    struct timespec ts = {ns > 0 ? ns / 1000000000 : 0, ns > 0 ? ns % 1000000000 : 0};
-    ppoll(&fd, 1, deadline == YOKE_NEVER ? NULL : &ts, NULL);
+    int64_t deadline = yoke_guest_deadline(g), ns = deadline;
+    if (deadline && deadline != YOKE_NEVER)
+        ns = deadline - clock_real();
+    ns = ns < 0 ? 0 : ns > most ? most : ns;
+    ppoll(&fd, 1, ns == YOKE_NEVER ? NULL : &(struct timespec){ns / 1000000000, ns % 1000000000}, NULL);
     yoke_error_free(yoke_guest_tick(g));
 }

@@ -449,4 +449,44 @@ def test_exd_19_sync_bp(s):
     s.end()
 
 
+# ---- on a loop that is not ours
+
+HOSTED = "child/child:task_of_the_child"
+
+
+@session("foreign_loop_bp")
+def test_exd_23_foreign_loop_bp_continue(s):
+    has(s.at("root/main"), "pause in actor `root`", "YOKE_TRY(yoke_pause());")
+    s.type("c")
+    has(s.at(HOSTED), "pause in actor `child`", "return yoke_pause();")
+    s.type("c")
+    has(s.at("root/host"), "pause in actor `root`", "yoke_error *e = yoke_pause();")
+    has(s.ask("bt", "root/host"), "on_call", "uv_run")
+    said = s.ends("c", 0)
+    has(said, "the loop's heart has beaten")
+    assert "rror" not in said, said
+
+
+@session("foreign_loop_bp")
+def test_exd_23_foreign_loop_bp_quit_in_the_root_s_task(s):
+    s.at("root/main")
+    has(s.ends("q", 1), "[DebuggerQuit]", "in task `main`")
+
+
+@session("foreign_loop_bp")
+def test_exd_23_foreign_loop_bp_quit_in_the_child(s):
+    serve(s, "root/main")
+    s.at(HOSTED)
+    has(s.ends("q", 1), "[DebuggerQuit]", "task_of_the_child")
+
+
+@session("foreign_loop_bp")
+def test_exd_23_foreign_loop_bp_quit_in_a_callback_of_the_loop(s):
+    serve(s, "root/main", HOSTED)
+    s.at("root/host")
+    said = s.ends("q", 1)
+    has(said, "[DebuggerQuit]")
+    assert said.count("DebuggerQuit") == 1, said
+
+
 run_tests(globals())
