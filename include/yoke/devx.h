@@ -36,16 +36,16 @@ extern const yoke_error_kind YOKE_DEBUGGER_QUIT;    /* the person at the prompt 
 extern const yoke_error_kind YOKE_DEBUGGER_REFUSED; /* the actor, or the program, is being ended */
 
 /*
- * Opens gdb on the caller's frame, in the root's terminal; returns when the person has said `continue` (NULL)
- * or `quit` (YOKE_DEBUGGER_QUIT; also when the terminal has gone). One task or thread of the whole tree at a
- * time has the terminal; the others wait for it, first come, first served. The whole actor stands still
- * meanwhile, and nobody above ends it. Where debug mode is off, or there is no terminal, no gdb, or no right
- * to attach, one line of the log says so and it returns NULL at once; so it does where the debugger is at the
- * caller already. Any task of an actor, and any thread of its process; on an actor's own thread, outside of
- * its tasks, the host of a guest alone: its guest goes on while it waits for the terminal, so that tasks run
- * and the guest's end may be told inside of this call. What was posted, and an abort function, does not stop:
- * a line of the log says so. In a scope that is cancelled it returns the cancellation; one that comes later
- * is told by the next checkpoint.
+ * Opens gdb (or what YOKE_DEBUGGER names) on the caller's frame, in the root's terminal; returns when the
+ * person has said `continue` (NULL) or `quit` (YOKE_DEBUGGER_QUIT; also when the terminal has gone). One task
+ * or thread of the whole tree at a time has the terminal; the others wait for it, first come, first served.
+ * The whole actor stands still meanwhile, and nobody above ends it. Where debug mode is off, or there is no
+ * terminal, no gdb, or no right to attach, one line of the log says so and it returns NULL at once; so it
+ * does where the debugger is at the caller already. Any task of an actor, and any thread of its process; on
+ * an actor's own thread, outside of its tasks, the host of a guest alone: its guest goes on while it waits
+ * for the terminal, so that tasks run and the guest's end may be told inside of this call. What was posted,
+ * and an abort function, does not stop: a line of the log says so. In a scope that is cancelled it returns
+ * the cancellation; one that comes later is told by the next checkpoint.
  */
 YOKE_MUST_USE yoke_error *yoke_pause(void);
 /* The same, in a scope that is cancelled too. */

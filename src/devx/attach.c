@@ -31,16 +31,16 @@ static const char *how_to_allow(int scope)
     }
 }
 
-yoke_error *attach_refused(pid_t target, const char *yama)
+yoke_error *attach_refused(const char *debugger, pid_t target, const char *yama)
 {
     if (kill(target, 0) < 0 && errno == ESRCH)
-        return yoke_raise(&YOKE_NOT_FOUND, "gdb could not attach to process %d: it is gone", (int)target);
+        return yoke_raise(&YOKE_NOT_FOUND, "%s could not attach to process %d: it is gone", debugger,
+                          (int)target);
     int scope = read_scope(yama);
     if (scope < 0)
         return yoke_raise(&YOKE_PERMISSION,
-                          "gdb may not attach to process %d; this kernel has no kernel.yama.ptrace_scope: %s",
-                          (int)target, how_to_allow(scope));
-    return yoke_raise(&YOKE_PERMISSION,
-                      "gdb may not attach to process %d; kernel.yama.ptrace_scope is %d: %s", (int)target,
-                      scope, how_to_allow(scope));
+                          "%s may not attach to process %d; this kernel has no kernel.yama.ptrace_scope: %s",
+                          debugger, (int)target, how_to_allow(scope));
+    return yoke_raise(&YOKE_PERMISSION, "%s may not attach to process %d; kernel.yama.ptrace_scope is %d: %s",
+                      debugger, (int)target, scope, how_to_allow(scope));
 }

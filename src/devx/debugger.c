@@ -1,7 +1,7 @@
 /*
  * A debugger's life: the terminal is looked at, a child is forked that waits at a gate, the one who pauses
- * lets that child attach, the gate is opened, the child becomes gdb, and when it has ended the terminal is
- * put back. gdb is driven by a script in a memory file, which leaves nothing behind.
+ * lets that child attach, the gate is opened, the child becomes the debugger, and when it has ended the
+ * terminal is put back. It is driven by a script in a memory file, which leaves nothing behind.
  */
 #include "devx/debugger.h"
 
@@ -9,7 +9,6 @@
 #include "devx/attach.h"
 #include "devx/debugger_child.h"
 #include "devx/direct.h"
-#include "devx/gdb_script.h"
 #include "devx/terminal.h"
 #include "task/process.h"
 
@@ -38,7 +37,7 @@ struct debugger {
 
 static yoke_error *make_script(struct debugger *d, const struct debugger_target *target)
 {
-    d->script = memfd_create("yoke-gdb", MFD_CLOEXEC);
+    d->script = memfd_create("yoke-debugger", MFD_CLOEXEC);
     int copy = d->script < 0 ? -1 : fcntl(d->script, F_DUPFD_CLOEXEC, 0);
     FILE *f = copy < 0 ? NULL : fdopen(copy, "w");
     if (!f) {
@@ -47,11 +46,11 @@ static yoke_error *make_script(struct debugger *d, const struct debugger_target 
             close(copy);
         return e;
     }
-    gdb_script_write(f, target);
+    d->command.kind->write_script(f, target);
     return fclose(f) == 0 ? NULL : yoke_raise_errno(errno, "the debugger's script");
 }
 
-/* ---- the child that becomes gdb ---- */
+/* ---- the child that becomes the debugger ---- */
 
 static yoke_error *fork_debugger(struct debugger *d)
 {
@@ -94,6 +93,18 @@ static yoke_error *adopt(struct debugger *d)
 
 /* ---- its life ---- */
 
+static yoke_error *say_failure(const struct debugger_command *c, pid_t target, int code)
+{
+    switch (code) {
+    case DEBUGGER_NO_ATTACH:
+        return attach_refused(c->kind->name, target, ATTACH_YAMA);
+    case DEBUGGER_NO_EXEC:
+        return yoke_raise(&YOKE_PROCESS_FAILED, "%s could not be started", c->program);
+    default:
+        return yoke_raise(&YOKE_NOT_FOUND, "%s is no %s", c->program, c->kind->wanted);
+    }
+}
+
 static yoke_error *wait_for_end(struct debugger *d, pid_t target, int *killed_by)
 {
     if (write(d->gate, "g", 1) != 1)
@@ -102,21 +113,18 @@ static yoke_error *wait_for_end(struct debugger *d, pid_t target, int *killed_by
     YOKE_TRY(yoke_process_wait(d->process, &status));
     if (WIFSIGNALED(status))
         *killed_by = WTERMSIG(status);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == DEBUGGER_NO_EXEC)
-        return yoke_raise(&YOKE_PROCESS_FAILED, "%s could not be started", d->command.program);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == GDB_NO_ATTACH)
-        return attach_refused(target, ATTACH_YAMA);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == GDB_NO_SCRIPT)
-        return yoke_raise(&YOKE_NOT_FOUND, "%s is no gdb of version 10 or later with Python",
-                          d->command.program);
-    return NULL;
+    return debugger_has_failed(d->command.kind, status)
+               ? say_failure(&d->command, target, WEXITSTATUS(status))
+               : NULL;
 }
 
-/* One that traces is asked to end, and detaches first. One that does not is on its way out, and a request
+/* One that debugs is asked to end, and detaches first. One that does not is on its way out, and a request
  * makes it crash there (Python's end in gdb); or it is at no process' prompt. */
 static void end_early(const struct debugger *d, pid_t target)
 {
-    if (pause_tracer(target) != d->pid)
+    pid_t who[2];
+    pause_debuggers(target, who);
+    if (who[0] != d->pid && who[1] != d->pid)
         kill(d->pid, SIGKILL);
 }
 
@@ -128,7 +136,7 @@ static yoke_error *debug(struct debugger *d, pid_t target, int *killed_by)
         e = wait_for_end(d, target, killed_by);
     if (yoke_error_is_cancelled(e))
         end_early(d, target);
-    /* Only when gdb is dead is the terminal ours for good. */
+    /* Only when it is dead is the terminal ours for good. */
     e = yoke_process_close(d->process, e);
     d->process = NULL;
     terminal_take_back(&d->terminal);

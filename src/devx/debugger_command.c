@@ -4,8 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PACKAGE "the package `gdb` of Debian, Ubuntu, Fedora and Arch"
-
 static yoke_error *split(struct debugger_command *c, const char *text)
 {
     if (strlen(text) >= sizeof c->text)
@@ -49,10 +47,12 @@ yoke_error *debugger_command_find(struct debugger_command *c, const char *text)
     YOKE_TRY(split(c, text ? text : ""));
     bool is_ours = !c->count;
     if (is_ours)
-        YOKE_TRY(split(c, "gdb"));
+        YOKE_TRY(split(c, debugger_gdb.name));
+    c->kind = debugger_kind_of(c->words[0]);
     if (search(c, c->words[0]))
         return NULL;
-    return is_ours ? yoke_raise(&YOKE_NOT_FOUND, "no gdb in PATH: it is in " PACKAGE)
-                   : yoke_raise(&YOKE_NOT_FOUND, "YOKE_DEBUGGER: there is no `%s`%s; gdb is in " PACKAGE,
-                                c->words[0], strchr(c->words[0], '/') ? "" : " in PATH");
+    const char *name = c->kind->name, *package = c->kind->package;
+    return is_ours ? yoke_raise(&YOKE_NOT_FOUND, "no %s in PATH: it is in %s", name, package)
+                   : yoke_raise(&YOKE_NOT_FOUND, "YOKE_DEBUGGER: there is no `%s`%s; %s is in %s",
+                                c->words[0], strchr(c->words[0], '/') ? "" : " in PATH", name, package);
 }

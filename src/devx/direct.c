@@ -1,7 +1,6 @@
 #include "devx/direct.h"
 
 #include "devx/debugger_child.h"
-#include "devx/gdb_script.h"
 #include "devx/terminal.h"
 
 #include <errno.h>
@@ -90,10 +89,10 @@ static bool make_script(const struct debugger_target *t)
 {
     memset(direct.text, 0, sizeof direct.text);
     rewind(direct.stream);
-    gdb_script_write(direct.stream, t);
+    direct.command.kind->write_script(direct.stream, t);
     if (fflush(direct.stream) != 0)
         return false;
-    direct.child.script = memfd_create("yoke-gdb", MFD_CLOEXEC);
+    direct.child.script = memfd_create("yoke-debugger", MFD_CLOEXEC);
     return direct.child.script >= 0 && write_all(direct.child.script, direct.text, strlen(direct.text));
 }
 
@@ -112,9 +111,7 @@ static enum direct_end wait_for_end(pid_t pid, const volatile int *answer)
     pid_t ended = 0;
     while (!(ended = waitpid(pid, &status, WNOHANG)) || (ended < 0 && errno == EINTR))
         nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
-    bool failed =
-        WIFEXITED(status) && (WEXITSTATUS(status) == DEBUGGER_NO_EXEC ||
-                              WEXITSTATUS(status) == GDB_NO_ATTACH || WEXITSTATUS(status) == GDB_NO_SCRIPT);
+    bool failed = debugger_has_failed(direct.command.kind, status);
     return failed && *answer == PAUSE_WAITING ? DIRECT_FAILED : DIRECT_OVER;
 }
 

@@ -6,8 +6,8 @@
 
 #include <stdio.h>
 
-/* The statuses that gdb leaves with when it could not attach, and when it could not run the script. */
-enum { GDB_NO_ATTACH = 91, GDB_NO_SCRIPT = 92 };
+/* The status that gdb leaves with when it could not run the script. */
+enum { GDB_NO_SCRIPT = 92 };
 
 /* A command for the time after the script. */
 #define GDB_CHECK_SCRIPT "yoke-check"

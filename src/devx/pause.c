@@ -62,10 +62,9 @@ bool pause_owes_quit(void)
     return owes;
 }
 
-/* The line `TracerPid:` of proc(5), status. */
-pid_t pause_tracer(pid_t pid)
+/* A line of proc(5), status; 0: it is not there. */
+static pid_t read_status(pid_t pid, const char *field)
 {
-    static const char field[] = "\nTracerPid:";
     char path[64], text[2048];
     snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -74,5 +73,11 @@ pid_t pause_tracer(pid_t pid)
         close(fd);
     text[n > 0 ? n : 0] = '\0';
     const char *at = strstr(text, field);
-    return at ? (pid_t)strtol(at + sizeof field - 1, NULL, 10) : 0;
+    return at ? (pid_t)strtol(at + strlen(field), NULL, 10) : 0;
+}
+
+void pause_debuggers(pid_t pid, pid_t who[2])
+{
+    who[0] = read_status(pid, "\nTracerPid:");
+    who[1] = who[0] ? read_status(who[0], "\nPPid:") : 0;
 }

@@ -32,7 +32,8 @@ struct pause_request {
  * pause_stop is called (no tail call).
  */
 struct pause_request pause_begin(volatile int *answer, void *caller, void *frame);
-/* Lets `debugger` attach, where the kernel (Yama) lets only ancestors and those named. */
+/* Lets `debugger`, and what it starts, attach, where the kernel (Yama) lets only ancestors and those named.
+ */
 YOKE_MUST_USE yoke_error *pause_allow(pid_t debugger);
 /*
  * Stops the calling thread, with a scheduler that runs on it, till the answer is there. No checkpoint. Some
@@ -52,7 +53,7 @@ void pause_meets_debugger(struct pause_meeting *meeting);
 YOKE_MUST_USE yoke_error *pause_result(enum pause_answer answer);
 /* Was `quit` said after the answer, in a session that had gone on by steps? True once. */
 bool pause_owes_quit(void);
-/* The process that debugs (ptrace(2)) process `pid`, or 0. */
-pid_t pause_tracer(pid_t pid);
+/* Who debugs process `pid` (ptrace(2)), or 0, and who has started that one: lldb has it done by a server. */
+void pause_debuggers(pid_t pid, pid_t who[2]);
 
 #endif

@@ -15,7 +15,7 @@ import struct
 import gdb
 
 WAITING, GO_ON, QUIT = range(3)  # enum pause_answer
-NO_ATTACH = 91  # GDB_NO_ATTACH
+NO_ATTACH = 91  # DEBUGGER_NO_ATTACH
 STOP_BYTES = 64 << 10  # how far below `frame` a thread stops, at most: struct pause_request
 MOVES = "next", "step", "nexti", "stepi", "until", "finish", "jump", "signal"
 WATCHES = "watch", "rwatch", "awatch"

@@ -299,12 +299,14 @@ enum pause_answer session_stop_thread(const struct session_stop *stop, yoke_erro
 
 bool session_is_here(void)
 {
-    pid_t tracer = pause_tracer(getpid());
+    pid_t who[2];
+    pause_debuggers(getpid(), who);
     bool is_here = false;
     pthread_mutex_lock(&shared.mutex);
     list_for_each(node, &shared.sessions) {
         const struct session *s = container_of(node, struct session, in_process);
-        is_here |= s->stage == SESSION_READY && tracer && s->debugger == tracer;
+        is_here |=
+            s->stage == SESSION_READY && s->debugger && (s->debugger == who[0] || s->debugger == who[1]);
     }
     pthread_mutex_unlock(&shared.mutex);
     return is_here;

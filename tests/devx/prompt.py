@@ -110,12 +110,12 @@ def wait_till_gone(pid):
     wait_till(gone, "the end of process %d" % pid)
 
 
-def run_tests(scope):
+def run_tests(scope, debugger="gdb"):
     tests = [(name, f) for name, f in scope.items() if name.startswith("test_")]
     tests = [t for t in tests if not sys.argv[2:] or t[0] in sys.argv[2:]]
     print("1..%d" % len(tests))
-    if not shutil.which("gdb"):
-        print("Bail out! there is no gdb")
+    if not shutil.which(debugger):
+        print("Bail out! there is no " + debugger)
         return
     for number, (name, test) in enumerate(tests, 1):
         try:

@@ -298,7 +298,7 @@ def test_cfg_06_off_there_are_the_handlers_alone():
         assert sorted(name for _, name in found) == ["devx-crash_tree", "yoke-left", "yoke-right"], found
         for pid, name in found:
             links, watched[name, debug] = descriptors(pid)
-            assert not [link for link in links if "yoke-gdb" in link], links
+            assert not [link for link in links if "yoke-debugger" in link], links
             with open("/proc/%d/status" % pid) as f:
                 caught = int(re.search(r"SigCgt:\s*(\w+)", f.read()).group(1), 16)
             assert caught >> (signal.SIGSEGV - 1) & 1, name
