@@ -33,7 +33,7 @@ static bool append_frame(struct buffer *b, const struct symbol *f, int width)
     char text[512];
     if (f->file[0])
         snprintf(text, sizeof text, "    %-*s    %s:%d\n", width, f->function, f->file, f->line);
-    else if (f->library[0])
+    else if (f->library[0] && !f->build_id[0])
         snprintf(text, sizeof text, "    %-*s    (%s)\n", width, f->function, f->library);
     else
         snprintf(text, sizeof text, "    %s\n", f->function);
@@ -92,6 +92,29 @@ static bool append_spawns(struct buffer *b, const struct report *report)
     return ok;
 }
 
+static bool is_told(const struct reader *r, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (strcmp(r->frames[j].build_id, r->frames[i].build_id) == 0)
+            return true;
+    return false;
+}
+
+/* Of the files whose functions are not known: so their symbols can be looked for later. */
+static bool append_build_ids(struct buffer *b, const struct reader *r)
+{
+    bool ok = true;
+    for (size_t i = 0; i < r->count && ok; i++) {
+        const struct symbol *f = &r->frames[i];
+        char text[192];
+        if (!f->build_id[0] || is_told(r, i))
+            continue;
+        snprintf(text, sizeof text, "    no symbols of %s: its build-id is %s\n", f->library, f->build_id);
+        ok = append(b, text);
+    }
+    return ok;
+}
+
 static bool write_text(struct reader *r, struct buffer *b)
 {
     int width = 0;
@@ -115,7 +138,7 @@ static bool write_text(struct reader *r, struct buffer *b)
         if (repeats)
             ok = ok && append_repeats(b, f, repeats);
     }
-    return ok && append_spawns(b, r->report) && buffer_append(b, "", 1);
+    return ok && append_spawns(b, r->report) && append_build_ids(b, r) && buffer_append(b, "", 1);
 }
 
 static bool is_c_library(const struct symbol *f)

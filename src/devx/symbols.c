@@ -5,11 +5,9 @@
 #include <dwarf.h>
 #include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct symbols {
@@ -31,32 +29,30 @@ static void copy_text(char *to, size_t size, const char *from)
 
 /* ---- the files ---- */
 
-/*
- * The map may be another user's invention (a child that gave up its rights, and was taken over): no device
- * or pipe is opened, and no file is parsed that such a user could have made.
- */
+/* The map may be another user's invention (a child that gave up its rights, and was taken over). */
 static int find_elf(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base, char **file_name,
                     Elf **elf)
 {
-    if (name[0] != '/')
-        return -1;
-    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat st;
-    if (fd < 0)
-        return -1;
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_uid != 0 && st.st_uid != geteuid())) {
-        close(fd);
-        return -1;
-    }
-    *file_name = strdup(name); /* freed by libdwfl */
+    int fd = elf_file_open(name);
+    if (fd >= 0)
+        *file_name = strdup(name); /* freed by libdwfl */
     return fd;
 }
 
-/* Separate debug information of this machine alone: the standard search would ask servers. */
+static size_t build_id_of(Dwfl_Module *module, const unsigned char **id)
+{
+    GElf_Addr address;
+    int bytes = dwfl_module_build_id(module, id, &address);
+    return bytes > 0 ? (size_t)bytes : 0;
+}
+
+/* The standard search would ask servers. */
 static int find_debug_file(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base,
                            const char *file, const char *debug_link, GElf_Word crc, char **debug_file)
 {
-    return dwfl_build_id_find_debuginfo(module, data, name, base, file, debug_link, crc, debug_file);
+    const unsigned char *id;
+    size_t bytes = build_id_of(module, &id);
+    return bytes ? elf_file_open_debug(id, bytes, debug_file) : -1;
 }
 
 static const Dwfl_Callbacks callbacks = {.find_elf = find_elf, .find_debuginfo = find_debug_file};
@@ -103,10 +99,23 @@ static struct symbol *add_frame(struct reading *r, Dwfl_Module *module)
     return f;
 }
 
-static void name_frame(struct symbol *f, const char *function, Dwarf_Addr pc)
+/* By what whoever has the file can find it out: the place in it, and which build it is. */
+static void name_by_file(struct symbol *f, Dwfl_Module *module, Dwarf_Addr pc)
+{
+    const unsigned char *id;
+    Dwarf_Addr offset = pc;
+    dwfl_module_relocate_address(module, &offset);
+    snprintf(f->function, sizeof f->function, "%s+%#llx", f->library, (unsigned long long)offset);
+    size_t bytes = build_id_of(module, &id);
+    elf_file_print_build_id(f->build_id, id, bytes);
+}
+
+static void name_frame(struct symbol *f, Dwfl_Module *module, const char *function, Dwarf_Addr pc)
 {
     if (function)
         copy_text(f->function, sizeof f->function, function);
+    else if (module && f->library[0])
+        name_by_file(f, module, pc);
     else
         snprintf(f->function, sizeof f->function, "%#llx", (unsigned long long)pc);
 }
@@ -180,7 +189,7 @@ static void add_address(struct reading *r, Dwarf_Addr pc)
     if (!f)
         return;
     if (!module) {
-        name_frame(f, NULL, pc);
+        name_frame(f, NULL, NULL, pc);
         return;
     }
     const char *folder = NULL, *file = NULL;
@@ -194,7 +203,7 @@ static void add_address(struct reading *r, Dwarf_Addr pc)
     for (int i = 0; i < scope_count && f; i++) {
         if (dwarf_tag(&scopes[i]) != DW_TAG_inlined_subroutine)
             continue;
-        name_frame(f, dwarf_diename(&scopes[i]), pc);
+        name_frame(f, module, dwarf_diename(&scopes[i]), pc);
         if (file)
             shorten(f->file, sizeof f->file, file, folder);
         f->line = line;
@@ -209,7 +218,7 @@ static void add_address(struct reading *r, Dwarf_Addr pc)
     free(scopes);
     if (!f)
         return;
-    name_frame(f, function, pc);
+    name_frame(f, module, function, pc);
     if (file)
         shorten(f->file, sizeof f->file, file, folder);
     f->line = line;

@@ -6,14 +6,17 @@
 #ifndef DEVX_SYMBOLS_H
 #define DEVX_SYMBOLS_H
 
+#include "devx/elf_file.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct symbol {
-    char function[96]; /* or the address, where no name is known */
+    char function[96]; /* where no name is known: library+0xOFFSET, for addr2line -e; or the address */
     char file[160];    /* "" if no line is known */
     char library[64];
+    char build_id[ELF_BUILD_ID_TEXT_BYTES]; /* of the library, where no name is known; "": it has none */
     int line;
     uint64_t pc;     /* of its frame: for the caller */
     bool in_program; /* in the file that this process runs, not in a library */

@@ -6,7 +6,9 @@ Usage: test_crash_tree.py PROGRAM SOURCE [TEST...]    (tests/devx/crash_tree.c, 
 import os
 import re
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 
 import pexpect
@@ -95,6 +97,46 @@ def test_crash_20_trace_through_tasks():
     assert re.match(r"task `outer` was spawned at \S*%s by task `crash:nested`$" % line_of("the line that spawns outer"),
                     lines[at + 3]), said
     assert not re.search("switch_|0x[0-9a-f]{6}|task `crash:nested` was", "\n".join(lines[at:])), said
+
+
+class Stripped:
+    """The program without its symbols, and a tree of those by the build-id."""
+
+    def __init__(self, where):
+        self.folder = tempfile.TemporaryDirectory()
+        self.program = os.path.join(self.folder.name, "stripped_tree")
+        notes = subprocess.run(["readelf", "-n", PROGRAM], check=True, capture_output=True, text=True).stdout
+        self.build_id = re.search(r"Build ID: (\w+)", notes).group(1)
+        debug = os.path.join(self.folder.name, where % (self.build_id[:2], self.build_id[2:]))
+        os.makedirs(os.path.dirname(debug))
+        subprocess.run(["objcopy", "--only-keep-debug", PROGRAM, debug], check=True)
+        subprocess.run(["strip", "-o", self.program, PROGRAM], check=True)
+
+    def crashes(self, **environment):
+        s = Scene(self.program, "segv", dict(OFF, HOME=self.folder.name, **environment))
+        return s.end(1)
+
+
+def test_crash_21_stripped():
+    stripped = Stripped(".build-id/%s/%s.debug")
+    said = stripped.crashes()
+    offsets = re.findall(r"\n +stripped_tree\+(0x[0-9a-f]+)\r", said)
+    has(said, "no symbols of stripped_tree: its build-id is %s\r\n" % stripped.build_id)
+    assert said.count("no symbols of stripped_tree") == 1, said
+    places = subprocess.run(["addr2line", "-f", "-e", PROGRAM] + offsets, check=True, capture_output=True, text=True).stdout
+    lines = places.splitlines()
+    assert lines[0] == "crash_segv" and lines[1].endswith(line_of("the line of SIGSEGV")), places
+    assert [lines[2], lines[4]] == ["crash_now", "work"], places
+
+
+def test_crash_21_split_debug_information():
+    for where, variable in ((".build-id/%s/%s.debug", "YOKE_DEBUG_FILES"), ("%s%s/debuginfo", "DEBUGINFOD_CACHE_PATH"),
+                            ("debuginfod_client/%s%s/debuginfo", "XDG_CACHE_HOME")):
+        stripped = Stripped(where)
+        said = stripped.crashes(**{variable: stripped.folder.name})
+        assert re.search(r"at crash_segv \(\S*%s\)" % line_of("the line of SIGSEGV"), said), said
+        assert re.search(r"\n +crash_now +\S*crash_tree.c:\d+\r\n +work +\S*crash_tree.c:\d+\r", said), said
+        assert "stripped_tree+0x" not in said and "build-id" not in said, said
 
 
 def test_crash_24_killed_from_outside():
