@@ -341,7 +341,7 @@ bool child_push(struct child *c)
 static void read_report(struct child *c, yoke_error *death)
 {
     if (c->actor->hooks && c->actor->hooks->child_crashed)
-        c->actor->hooks->child_crashed(death, buffer_begin(&c->crash.report), buffer_size(&c->crash.report));
+        c->actor->hooks->child_crashed(death, c);
 }
 
 /* A SIGTERM had ended it before anybody asked. If it came from here, or was meant for this actor too, it is

@@ -1,6 +1,7 @@
 #include "actor/crash_pipe.h"
 
 #include "actor/child.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -79,6 +80,8 @@ void crash_pipe_finish(struct crash_pipe *pipe)
 void crash_pipe_close(struct crash_pipe *pipe)
 {
     buffer_free(&pipe->report);
+    memory_free(pipe->note);
+    pipe->note = NULL;
     close(pipe->fd);
     pipe->fd = -1;
 }

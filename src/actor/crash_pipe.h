@@ -11,6 +11,7 @@ struct child;
 struct crash_pipe {
     int fd;               /* the read end; -1: closed */
     struct buffer report; /* what has come so far */
+    char *note;           /* what the floor above has to add to its error; freed with the pipe */
     bool watched;         /* a task waits for more */
     yoke_scope *wait;     /* that it waits in */
     yoke_event unwatched; /* it is through */

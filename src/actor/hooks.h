@@ -35,11 +35,11 @@ struct actor_hooks {
      * crash pipe (c->crash.report). It does not end before this returns. */
     void (*child_writes)(struct child *c);
     /*
-     * In a parent: a child was killed by a signal and is reaped. `report` is what it left in its pipe (may be
-     * empty or cut). Adds what the report tells to `e` (of kind YOKE_ACTOR_DIED): address, task,
+     * In a parent: a child was killed by a signal and is reaped. c->crash.report is what it left in its pipe
+     * (may be empty or cut). Adds what the report tells to `e` (of kind YOKE_ACTOR_DIED): address, task,
      * backtrace, notes.
      */
-    void (*child_crashed)(yoke_error *e, const void *report, size_t size);
+    void (*child_crashed)(yoke_error *e, struct child *c);
 };
 
 #endif

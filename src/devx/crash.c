@@ -6,6 +6,7 @@
 #include "devx/crash.h"
 
 #include "devx/alternate_stack.h"
+#include "devx/core.h"
 #include "devx/crash_report.h"
 #include "devx/crash_wait.h"
 #include "devx/maps.h"
@@ -107,7 +108,7 @@ static void unwind(struct crash *c)
 
 static void wait_for_debugger(struct crash *c)
 {
-    if (!crash_wait_is_on())
+    if (!crash_wait_wants())
         return;
     struct report_wait w = crash_wait_begin();
     crash_report_wait(c, &w);
@@ -127,9 +128,16 @@ static uint64_t frame_of_program(const struct report_frames *frames)
     return frames->pc[0];
 }
 
+static void write_core_of_root(struct crash *c)
+{
+    const char *why_not, *path = crash_wait_wants() & CRASH_WAIT_CORE ? core_write_own(&why_not) : NULL;
+    if (crash_wait_wants() & CRASH_WAIT_CORE)
+        crash_print_core(path, why_not);
+}
+
 static void debug_root(struct crash *c)
 {
-    if (!crash_wait_is_on())
+    if (!(crash_wait_wants() & CRASH_WAIT_DEBUGGER))
         return;
     struct report_wait w = crash_wait_begin();
     struct debugger_target target = {.request = {.pid = getpid(),
@@ -158,15 +166,9 @@ static const stage_fn pipe_stages[] = {crash_report_head,
                                        crash_report_maps,
                                        wait_for_debugger,
                                        NULL};
-static const stage_fn stderr_stages[] = {crash_print_head,
-                                         find_where,
-                                         crash_print_task,
-                                         crash_print_overflow,
-                                         crash_print_registers,
-                                         unwind,
-                                         crash_print_frames,
-                                         debug_root,
-                                         NULL};
+static const stage_fn stderr_stages[] = {
+    crash_print_head, find_where,         crash_print_task,   crash_print_overflow, crash_print_registers,
+    unwind,           crash_print_frames, write_core_of_root, debug_root,           NULL};
 
 /* By the default action, and with the siginfo that it came with. */
 static void die_of_it(void) __attribute__((noreturn));

@@ -203,6 +203,13 @@ void crash_print_frames(struct crash *c)
     print_trace(&line, &c->trace);
 }
 
+void crash_print_core(const char *path, const char *why_not)
+{
+    add_text(&line, path ? "  core file: " : "  no core file: ");
+    add_text(&line, path ? path : why_not);
+    end_line(&line);
+}
+
 /* ---- a task that runs on and on ---- */
 
 static void tell_task_that_runs(struct line *l)

@@ -53,6 +53,8 @@ void crash_print_task(struct crash *c);
 void crash_print_overflow(struct crash *c);
 void crash_print_registers(struct crash *c);
 void crash_print_frames(struct crash *c);
+/* `path` NULL: why there is none. */
+void crash_print_core(const char *path, const char *why_not);
 
 /* "SIGSEGV"; "a signal" for one that is no crash's. */
 const char *crash_signal_text(int number);

@@ -3,7 +3,10 @@
 #include "actor/death.h"
 #include "actor/hold.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "devx/backtrace.h"
+#include "devx/core.h"
+#include "devx/crash_wait.h"
 #include "devx/lock.h"
 #include "devx/oom.h"
 #include "devx/report.h"
@@ -14,10 +17,10 @@
 void crash_stop_child_starts(struct child *c)
 {
     oom_begin();
-    yoke_error *e = c->debug_mode ? crash_pipe_watch(c) : NULL;
+    yoke_error *e = c->debug_mode || core_file_is_wanted() ? crash_pipe_watch(c) : NULL;
     if (e)
-        yoke_log(YOKE_WARNING, "a crash of actor `%s` will open no prompt: %s", c->uid.name,
-                 yoke_error_message(e));
+        yoke_log(YOKE_WARNING, "a crash of actor `%s` will open no prompt, and write no core: %s",
+                 c->uid.name, yoke_error_message(e));
     yoke_error_free(e);
 }
 
@@ -50,6 +53,31 @@ static uint64_t frame_of_program(const struct report *r)
         backtrace_free(&b);
     yoke_error_free(e);
     return pc ? pc : r->frames.pc[0];
+}
+
+/* ---- its core ---- */
+
+static char *core_note(const char *path, const yoke_error *e)
+{
+    char *note = NULL;
+    int n = path ? asprintf(&note, "core file: %s (yoke debug %s)", path, path)
+                 : asprintf(&note, "no core file: %s", yoke_error_message(e));
+    char *copy = n < 0 ? NULL : memory_strdup(note);
+    free(note);
+    return copy;
+}
+
+static void write_core(struct child *c)
+{
+    char *path = NULL;
+    yoke_scope shield;
+    yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
+    if (!e)
+        e = yoke_scope_close(&shield, core_write(c->uid.name, c->pid, &path));
+    memory_free(c->crash.note);
+    c->crash.note = core_note(path, e);
+    memory_free(path);
+    yoke_error_free(e);
 }
 
 /* ---- the session ---- */
@@ -92,15 +120,24 @@ static yoke_error *ask_shielded(struct child *c, const struct report *r)
     return e;
 }
 
-/* Nobody disturbs it while it waits for the terminal, or has it. Then it dies of its signal. */
 static void debug(struct child *c, const struct report *r)
 {
-    hold_begin(c->actor, c->peer);
     yoke_error *e = ask_shielded(c, r);
     if (e)
         yoke_log(YOKE_WARNING, "actor `%s` died of SIG%s without a debugger: %s", c->uid.name,
                  sigabbrev_np(r->head.signal), yoke_error_message(e));
     yoke_error_free(e);
+}
+
+/* Nobody disturbs it while its core is written, or it waits for the terminal, or has it. Then it dies of its
+ * signal. */
+static void attend(struct child *c, const struct report *r)
+{
+    hold_begin(c->actor, c->peer);
+    if (r->wait.wants & CRASH_WAIT_CORE)
+        write_core(c);
+    if (r->wait.wants & CRASH_WAIT_DEBUGGER)
+        debug(c, r);
     yoke_error_free(yoke_process_signal(c->process, r->head.signal));
     hold_end(c->actor, c->peer);
 }
@@ -115,6 +152,15 @@ void crash_stop_child_writes(struct child *c)
     if (r.wait.answer && !c->peer)
         yoke_error_free(yoke_process_signal(c->process, r.head.signal));
     else if (r.wait.answer)
-        debug(c, &r);
+        attend(c, &r);
     report_free(&r);
+}
+
+void crash_stop_child_died(yoke_error *e, struct child *c)
+{
+    crash_describe(e, buffer_begin(&c->crash.report), buffer_size(&c->crash.report));
+    if (c->crash.note)
+        yoke_error_note(e, "%s", c->crash.note);
+    else if (core_file_is_refused())
+        yoke_error_note(e, "no core file: with AddressSanitizer it would be terabytes");
 }

@@ -12,9 +12,12 @@
 
 #include <signal.h>
 
-/* From now on this process waits when it crashes; or does not. */
-void crash_wait_set(bool on);
-bool crash_wait_is_on(void);
+/* What it waits for; or'ed. */
+enum crash_wait_for { CRASH_WAIT_DEBUGGER = 1, CRASH_WAIT_CORE = 2 };
+
+/* From now on this process waits for that when it crashes. For a core alone it does so for a bounded time. */
+void crash_wait_set(unsigned wants);
+unsigned crash_wait_wants(void);
 /* Of a root, which has nobody who could ask for it: opens the debugger itself, with what crash_wait_begin has
  * given. */
 void crash_wait_directly(const struct debugger_target *target);

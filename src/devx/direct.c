@@ -98,8 +98,7 @@ static bool make_script(const struct debugger_target *t)
 
 /* ---- the debugger ---- */
 
-/* Not the C library's fork, which takes locks that this process may be broken in. */
-static pid_t fork_plainly(void)
+pid_t direct_fork(void)
 {
     return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
@@ -122,7 +121,7 @@ static enum direct_end run(const struct terminal *t, const volatile int *answer)
         return DIRECT_FAILED;
     pid_t self = getpid();
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
-    pid_t pid = fork_plainly();
+    pid_t pid = direct_fork();
     if (pid == 0) {
         close(gate[1]);
         debugger_child_run(&direct.child, gate[0], self);

@@ -21,6 +21,8 @@ enum direct_end {
  * what t->request.answer names. If another debugger has the terminal, waits for that one's end. After
  * direct_begin, async-signal-safe. */
 enum direct_end direct_debug(const struct debugger_target *t, volatile int *answer);
+/* Not the C library's fork, which takes locks that this process may be broken in. */
+pid_t direct_fork(void);
 /* The debugger that runs for an actor of this root, or 0, has the terminal from now on. */
 void direct_note_other(pid_t debugger);
 

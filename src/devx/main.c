@@ -1,13 +1,13 @@
 /* The program's main(): the actor floor's, with what this floor adds to it. */
 #include "actor/main.h"
 #include "devx/commands.h"
+#include "devx/core.h"
 #include "devx/crash.h"
 #include "devx/crash_stop.h"
 #include "devx/crash_wait.h"
 #include "devx/direct.h"
 #include "devx/dump.h"
 #include "devx/error_stop.h"
-#include "devx/report.h"
 #include "devx/session.h"
 #include "devx/signals.h"
 
@@ -34,7 +34,9 @@ static void install_crash(const struct actor *a)
     installed_here = a->is_root && !crash_is_installed();
     if (installed_here)
         crash_install(-1, a->uid.name);
-    crash_wait_set(a->debug_mode);
+    if (a->is_root && core_file_is_wanted())
+        core_prepare_own(a->uid.name);
+    crash_wait_set((a->debug_mode ? CRASH_WAIT_DEBUGGER : 0) | (core_file_is_wanted() ? CRASH_WAIT_CORE : 0));
     yoke_error *e = a->is_root && a->debug_mode ? direct_begin() : NULL;
     yoke_error_free(e); /* it is told where it matters */
 }
@@ -51,7 +53,7 @@ static void runtime_ends(struct actor *a)
 {
     session_runtime_ends();
     error_stop_end();
-    crash_wait_set(false);
+    crash_wait_set(0);
     direct_end();
     if (installed_here)
         crash_uninstall();
@@ -67,7 +69,7 @@ static const struct actor_hooks hooks = {
     .root_signalled = signals_at_prompt,
     .child_starts = crash_stop_child_starts,
     .child_writes = crash_stop_child_writes,
-    .child_crashed = crash_describe,
+    .child_crashed = crash_stop_child_died,
 };
 
 bool yoke_child_main(int argc, char **argv, int *status)
@@ -81,7 +83,7 @@ int yoke_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv))
     int status = actor_main(argc, argv, app, &hooks);
     if (is_actor)
         return status;
-    crash_wait_set(false);
+    crash_wait_set(0);
     direct_end();
     crash_uninstall();
     return status;

@@ -84,6 +84,7 @@ struct report_spawn {
 /* Last, if the process waits for a debugger: where that writes its answer, as in struct pause_request. */
 struct report_wait {
     uint64_t answer, owed, frame;
+    uint64_t wants; /* enum crash_wait_for */
 };
 
 /* ---- in the parent ---- */
@@ -122,7 +123,7 @@ bool report_is_thread_overflow(const struct report *report);
 bool report_has_address(const struct report *report);
 
 /*
- * For struct actor_hooks.child_crashed: adds to `e` what the report of a crashed child tells: place and task,
+ * Adds to `e`, the error of a crashed child, what its report tells: place and task,
  * backtrace, and notes. Blocks for as long as the symbols take to read.
  */
 void crash_describe(yoke_error *e, const void *report, size_t size);

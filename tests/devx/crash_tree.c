@@ -82,12 +82,64 @@ NOINLINE static void crash_locks(int count)
     zero += malloc(5000) == behind; /* the line of locks */
 }
 
+/* In a thread of its own; the one that waits for it is not the one that crashes. */
+static void *thread_main(void *fn)
+{
+    pthread_setname_np(pthread_self(), "helper");
+    if (strncmp(getenv("SCENE"), "bare", 4) != 0)
+        yoke_error_free(yoke_thread_alternate_stack());
+    ((void (*)(int))fn)(42);
+    return NULL;
+}
+
+static void in_thread(void (*fn)(int count))
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 256 << 10);
+    if (pthread_create(&thread, &attributes, thread_main, (void *)fn) == 0)
+        pthread_join(thread, NULL);
+    pthread_attr_destroy(&attributes);
+}
+
+static void thread_overflow(int count)
+{
+    in_thread(crash_overflow);
+}
+
+static void thread_segv(int count)
+{
+    in_thread(crash_segv);
+}
+
+static void at_exit(void)
+{
+    crash_overflow(42);
+}
+
+/* When the actor has ended, and no task runs. */
+static void exit_overflow(int count)
+{
+    atexit(at_exit);
+}
+
 static const struct crash {
     const char *name;
     void (*fn)(int count);
-} crashes[] = {{"segv", crash_segv}, {"bus", crash_bus},           {"fpe", crash_fpe},
-               {"ill", crash_ill},   {"abrt", crash_abrt},         {"assert", crash_assert},
-               {"heap", crash_heap}, {"overflow", crash_overflow}, {"locks", crash_locks},
+} crashes[] = {{"segv", crash_segv},
+               {"bus", crash_bus},
+               {"fpe", crash_fpe},
+               {"ill", crash_ill},
+               {"abrt", crash_abrt},
+               {"assert", crash_assert},
+               {"heap", crash_heap},
+               {"overflow", crash_overflow},
+               {"locks", crash_locks},
+               {"thread_overflow", thread_overflow},
+               {"bare_thread_overflow", thread_overflow},
+               {"thread_segv", thread_segv},
+               {"exit_overflow", exit_overflow},
                {NULL, NULL}};
 
 /* What the scene is called, which children know by the environment. */
@@ -230,6 +282,14 @@ static yoke_error *child_crashes(yoke_actors *actors)
     return two(actors, "crash:work");
 }
 
+static yoke_error *child_ends(yoke_actors *actors)
+{
+    yoke_context *ctx;
+    YOKE_TRY(start(actors, "left", "crash:work", 0, &ctx));
+    YOKE_TRY(yoke_context_close(ctx, NULL));
+    return yoke_actors_cancel(actors);
+}
+
 static yoke_error *nested_crash(yoke_actors *actors)
 {
     return two(actors, "crash:nested");
@@ -352,6 +412,10 @@ static const struct scene scenes[] = {
     {"heap", child_crashes},
     {"locks", child_crashes},
     {"overflow", child_crashes},
+    {"thread_overflow", child_crashes},
+    {"bare_thread_overflow", child_crashes},
+    {"thread_segv", child_crashes},
+    {"exit_overflow", child_ends},
     {"nested", nested_crash},
     {"killed", killed},
     {"root", root_crashes},

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "devx/backtrace.h"
+#include "devx/core_file.h"
 #include "devx/crash.h"
 #include "devx/oom.h"
 #include "devx/registers.h"
@@ -781,6 +782,52 @@ static void test_root(void **state)
     memory_free(o.report);
 }
 
+static void test_crash_04_overflow_in_the_root(void **state)
+{
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    struct outcome o = {.pid = fork()};
+    if (o.pid == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        install(-1, "root");
+        run_job((struct job){RECURSE, OUTSIDE});
+    }
+    close(ends[1]);
+    read_all(ends[0], &o);
+    assert_died_of(&o, SIGSEGV);
+    o.report[o.size] = '\0';
+    assert_text(o.report, "\n  stack overflow of the main thread\n");
+    memory_free(o.report);
+}
+
+/* ---- core files ---- */
+
+static void test_crash_22_core_is_not_written_over_another(void **state)
+{
+#ifdef YOKE_ASAN
+    skip(); /* no cores there */
+#endif
+    static struct core_file f[3];
+    char folder[] = "/tmp/core-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    setenv("YOKE_CORE", folder, 1);
+    assert_true(core_file_is_wanted());
+    for (size_t i = 0; i < 3; i++) {
+        assert_success(core_file_plan(&f[i], "le ft/$(x)", 42));
+        assert_true(core_file_claim(&f[i]));
+        assert_false(core_file_is_whole(&f[i])); /* it is empty */
+    }
+    assert_string_equal(strrchr(f[0].path, '/'), "/le_ft___x_-42.core");
+    assert_string_equal(strrchr(f[1].path, '/'), "/le_ft___x_-42.1.core");
+    assert_string_equal(strrchr(f[2].path, '/'), "/le_ft___x_-42.2.core");
+    assert_string_equal(f[2].generate + strlen("generate-core-file "), f[2].path);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(unlink(f[i].path), 0);
+    assert_int_equal(rmdir(folder), 0);
+    unsetenv("YOKE_CORE");
+    assert_false(core_file_is_wanted());
+}
+
 /* ---- broken reports ---- */
 
 static uint64_t random_state;
@@ -956,6 +1003,8 @@ int main(int argc, char **argv)
         TEST(test_crash_with_a_wild_stack),
         TEST(test_crash_07_second_fault_in_the_handler),
         TEST(test_root),
+        TEST(test_crash_04_overflow_in_the_root),
+        TEST(test_crash_22_core_is_not_written_over_another),
         TEST(test_cut_reports),
         TEST(test_garbage_reports),
         TEST(test_hostile_files),

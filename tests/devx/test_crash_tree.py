@@ -1,10 +1,11 @@
 """Actors that crash, and what the tree says of it; with and without a debugger.
 
-Usage: test_crash_tree.py PROGRAM SOURCE [TEST...]    (tests/devx/crash_tree.c, built; no TEST: all)
+Usage: test_crash_tree.py PROGRAM SOURCE YOKE [TEST...]    (tests/devx/crash_tree.c and the command, built; no TEST: all)
 """
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +14,10 @@ import time
 
 import pexpect
 
-from prompt import Scene, living, pid_of, run_tests, wait_till, wait_till_gone
+from prompt import LIMIT, Scene, living, pid_of, run_tests, wait_till, wait_till_gone
 
-PROGRAM, SOURCE = sys.argv[1:3]
-del sys.argv[2]
+PROGRAM, SOURCE, YOKE = sys.argv[1:4]
+del sys.argv[2:4]
 OFF = {"YOKE_DEBUG": "0"}
 SANITIZED = b"__asan_init" in open(PROGRAM, "rb").read()
 
@@ -137,6 +138,155 @@ def test_crash_21_split_debug_information():
         assert re.search(r"at crash_segv \(\S*%s\)" % line_of("the line of SIGSEGV"), said), said
         assert re.search(r"\n +crash_now +\S*crash_tree.c:\d+\r\n +work +\S*crash_tree.c:\d+\r", said), said
         assert "stripped_tree+0x" not in said and "build-id" not in said, said
+
+
+class Cores:
+    """A folder for cores, and programs that stand in the way of gdb's."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.asked = dict(OFF, YOKE_CORE=self.folder.name)
+
+    def files(self):
+        return sorted(name for name in os.listdir(self.folder.name) if name.endswith(".core"))
+
+    def fake_gdb(self, script):
+        """A program of that name, first in PATH, which can call the real one as $GDB."""
+        path = os.path.join(self.folder.name, "gdb")
+        with open(path, "w") as f:
+            f.write("#!/bin/sh\nGDB=%s\n%s\n" % (shutil.which("gdb"), script))
+        os.chmod(path, 0o700)
+        return dict(self.asked, PATH=self.folder.name + ":" + os.environ["PATH"])
+
+    def crashes(self, scene="segv", environment=None, **rest):
+        return Scene(PROGRAM, scene, environment or self.asked, **rest).end(1)
+
+
+def looks_at_core(core, *commands):
+    """`yoke debug CORE`, as a person would; what it says at its begin, and to each command."""
+    p = pexpect.spawn(YOKE, ["debug", core], env=dict(os.environ, TERM="dumb", NO_COLOR="1", HOME="/nonexistent"), timeout=LIMIT,
+                      encoding="utf-8", dimensions=(200, 240))
+    said = []
+    for command in commands + ("quit",):
+        p.expect_exact("(gdb) ")
+        said.append(p.before)
+        p.sendline(command)
+    p.expect(pexpect.EOF)
+    p.close()
+    assert p.exitstatus == 0, said
+    return said
+
+
+def test_crash_22_core_of_a_child():
+    cores = Cores()
+    said = cores.crashes()
+    if SANITIZED:
+        has(said, "note: no core file: with AddressSanitizer")
+        assert not cores.files()
+        return
+    name, = cores.files()
+    pid = re.search(r"actor `left` \(pid (\d+)\) died of SIGSEGV", said).group(1)
+    core = os.path.join(cores.folder.name, name)
+    assert name == "left-%s.core" % pid, name
+    has(said, "note: core file: %s (yoke debug %s)" % (core, core), line_of("the line of SIGSEGV"))
+    begin, local, tasks, bt = looks_at_core(core, "info locals", "yoke tasks", "bt")
+    has(begin, "crash_segv (count=42)", source_line("the line of SIGSEGV"))
+    has(local, "local = 44")
+    assert re.search(r"crash:work +runs", tasks), tasks
+    has(bt, "crash_segv (count=42)", "signal handler called", "task_entry")
+
+
+def test_crash_22_core_of_a_thread_and_of_an_abort():
+    if SANITIZED:
+        return
+    for scene, frame in (("thread_segv", "crash_segv (count=42)"), ("abrt", "crash_abrt (count=42)")):
+        cores = Cores()
+        said = cores.crashes(scene)
+        has(said, "note: core file: ")
+        has(looks_at_core(os.path.join(cores.folder.name, cores.files()[0]))[0], frame)
+
+
+def test_crash_22_core_of_the_root():
+    if SANITIZED:
+        return
+    cores = Cores()
+    s = Scene(PROGRAM, "root", cores.asked)
+    s.expect(pexpect.EOF)
+    wait_till(lambda: not living(s.signs.name), "the end of the root's child")
+    said = s.end(-signal.SIGSEGV)
+    name, = cores.files()
+    has(said, "core file: " + os.path.join(cores.folder.name, name))
+    has(looks_at_core(os.path.join(cores.folder.name, name), "info locals")[1], "local = 44")
+
+
+def test_crash_22_core_then_prompt():
+    if SANITIZED:
+        return
+    cores = Cores()
+    s = Scene(PROGRAM, "segv", dict(cores.asked, YOKE_DEBUG="1"))
+    has(s.at(WORK), source_line("the line of SIGSEGV"))
+    assert len(cores.files()) == 1
+    s.type("continue")
+    has(s.end(1), "note: core file: ", "died of SIGSEGV")
+
+
+def test_crash_22_no_core():
+    if SANITIZED:
+        return
+    for script, why in (("exec sleep 1000", "gdb has not written it within 700 ms"),
+                        ("echo ptrace: Operation not permitted. >&2; exit 1", "gdb has failed: ptrace: Operation not permitted."),
+                        ("kill -SEGV $$", "gdb died of SIGSEGV"),
+                        # As with a full disk, of which gdb speaks, and then says that all is well.
+                        ('"$GDB" "$@"; truncate -s 100000 ${0%gdb}left-*.core', ".core is cut (is the disk full?)")):
+        cores = Cores()
+        environment = cores.fake_gdb(script)
+        if "sleep" in script:
+            environment["YOKE_CORE_BOUND_MS"] = "700"
+        said = cores.crashes(environment=environment)
+        has(said, "died of SIGSEGV", "note: no core file: ", why, line_of("the line of SIGSEGV"))
+        assert said.count("no core file") == 1 and not cores.files(), said
+    cores = Cores()
+    has(cores.crashes(environment=dict(cores.asked, YOKE_CORE="/nonexistent/cores")),
+        "note: no core file: YOKE_CORE: /nonexistent/cores: No such file or directory")
+    has(cores.crashes(environment=dict(cores.asked, PATH="/nonexistent")), "note: no core file: no gdb in PATH")
+    limit = 'ulimit -f 2000; exec "$0" "$1"'
+    has(cores.crashes(environment=cores.asked, wrap=limit), "note: no core file: ", ".core is cut", "gdb said: warning: ", "File too large")
+    assert not cores.files()
+
+
+def test_crash_22_yoke_debug_refuses():
+    for path, why in (("/nonexistent", "No such file"), (SOURCE, "it is no core file")):
+        done = subprocess.run([YOKE, "debug", path], capture_output=True, text=True, timeout=LIMIT)
+        assert done.returncode == 1 and why in done.stderr and not done.stdout, done
+
+
+def test_crash_04_overflow_of_a_thread():
+    said = crashed("thread_overflow")
+    has(said, "died of SIGSEGV", "note: stack overflow of thread `helper`: its stack is 256 KiB")
+    assert re.search(r"crash_recurse +\S*%s\r?\n +\.\.\. [\d,]+ frames of crash_recurse\r?\n +crash_overflow " %
+                     line_of("the line of overflow"), said), said
+
+
+def test_crash_04_overflow_of_a_thread_without_a_stack_for_it():
+    if SANITIZED:  # gives each thread one
+        return
+    has(crashed("bare_thread_overflow"), "died of SIGSEGV",
+        "note: it has left no report: did a thread overflow its stack, that had not called yoke_thread_alternate_stack")
+
+
+def test_crash_04_overflow_of_the_main_thread():
+    said = Scene(PROGRAM, "exit_overflow", OFF, wrap='ulimit -s 1024; exec "$0" "$1"').end(1)
+    has(said, "died of SIGSEGV", "note: stack overflow of the main thread: its stack is 1024 KiB; raise it with `ulimit -s`",
+        " frames of crash_recurse", "at_exit")
+
+
+def test_crash_registers_on_request():
+    for scene in ("segv", "root"):
+        s = Scene(PROGRAM, scene, dict(OFF, YOKE_CRASH_REGISTERS="1"))
+        s.expect(pexpect.EOF)
+        wait_till(lambda: not living(s.signs.name), "the end of all")
+        said = s.end(1 if scene == "segv" else -signal.SIGSEGV)
+        assert re.search(r"(rip|pc) 0x[0-9a-f]{6}", said) and re.search(r" (rsp|sp) 0x[0-9a-f]{6}", said), said
 
 
 def test_crash_24_killed_from_outside():

@@ -2,7 +2,8 @@
 #ifndef TOOLS_YOKE_DEBUG_H
 #define TOOLS_YOKE_DEBUG_H
 
-/* `words`: a process id, or a program and its core file. Becomes gdb; returns the exit status if it can't. */
+/* `words`: a process id, or a core file, or a program and its core file. Becomes gdb; returns the exit status
+ * if it can't. */
 int debug(int count, char **words);
 
 #endif

@@ -18,7 +18,7 @@ static const char usage[] =
     "  ps         show the trees that run on this machine\n"
     "  dump PID   show what the tasks of an actor, and of those below it, are doing\n"
     "    --json     as one line of JSON\n"
-    "  debug PID, debug PROGRAM CORE\n"
+    "  debug PID, debug CORE, debug PROGRAM CORE\n"
     "             gdb on an actor or on a core file, with its commands for tasks: see `help yoke` there\n"
     "\n"
     "  --help     this text\n"
@@ -142,9 +142,8 @@ static int dump_command(int count, char **words)
 
 static int debug_command(int count, char **words)
 {
-    bool is_process = count && words[0][strspn(words[0], "0123456789")] == '\0';
-    if (!count || (count == 1 && !is_process))
-        return misuse("debug wants the id of a process, or a program and its core file", "");
+    if (!count)
+        return misuse("debug wants the id of a process, or a core file", "");
     if (count > 2)
         return misuse("debug takes no", words[2]);
     return debug(count, words);
