@@ -93,7 +93,7 @@ int64_t yoke_guest_deadline(yoke_guest *g)
     if (g->state == GUEST_TICKS || pass_has_work(s))
         return 0;
     int64_t ns = idle_time(s);
-    return ns ? clock_add(clock_real(), ns) : 0;
+    return ns > 1 ? clock_add(clock_real(), ns) : 0; /* 1: it has come */
 }
 
 void yoke_guest_abort(yoke_guest *g, const char *why)

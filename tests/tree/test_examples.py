@@ -176,6 +176,36 @@ def test_ex_14_we_are_processes(backend):
     return fine and left == "root: 0 processes left" and ran.status == 0 and not ran.err, ran
 
 
+# ---- guests on other loops: both sides have all their turns, none of them much too late
+
+LINE = r"(.*\S) +(\d+) times, median ([\d.]+) ms, at most ([\d.]+) ms"
+MUCH = 50  # ms, in the middle: a busy machine included
+
+
+def both_sides_go_on(ran):
+    told = [re.fullmatch(LINE, line) for line in ran.lines]
+    if ran.status or ran.err or len(told) != 3 or not all(told):
+        return False
+    names = [m.group(1) for m in told]
+    return names == ["the host's timer was late", "a task's sleep was late", "from a task to the host's socket and back"] and all(
+        int(m.group(2)) == 50 and float(m.group(3)) < MUCH for m in told)
+
+
+def test_guest_04_plain_poll(backend):
+    ran = run("guest_poll", backend=backend)
+    return both_sides_go_on(ran), ran
+
+
+def test_guest_04_libuv(backend):
+    ran = run("guest_uv", backend=backend)
+    return both_sides_go_on(ran), ran
+
+
+def test_guest_04_glib(backend):
+    ran = run("guest_glib", backend=backend)
+    return both_sides_go_on(ran), ran
+
+
 # ---- a channel that breaks: each plan ends, by itself or by ctrl-c
 
 PLANS = [(c, p, first) for c, p in ((500, 0), (0, 500), (500, 500), (499, 500), (500, 499)) for first in (False, True)]
