@@ -8,6 +8,7 @@
 import os
 import time
 from itertools import dropwhile, islice
+from textwrap import fill
 
 import gdb
 from gdb.unwinder import Unwinder, register_unwinder
@@ -371,10 +372,25 @@ def place_of(frame):
 
 
 def print_table(head, lines):
-    lines = [head] + [[str(cell) for cell in line] for line in lines]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    for line in lines:
+    lines = [[str(cell) for cell in line] for line in lines]
+    widths = [max(len(line[i]) for line in [head] + lines) for i in range(len(head))]
+    columns = gdb.parameter("width") or 0  # 0: no end
+    if columns and sum(widths) + 2 * (len(head) - 1) > columns:
+        print_folded(head, lines, columns)
+        return
+    for line in [head] + lines:
         gdb.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() + "\n")
+
+
+def print_folded(head, lines, columns):
+    """For a narrow terminal: below the first two cells of each line the others, one by one."""
+    for line in lines:
+        gdb.write("  ".join(line[:2]).rstrip() + "\n")
+        for name, cell in zip(head[2:], line[2:]):
+            if cell:
+                cell = f"{name}: {cell}" if name else cell
+                gdb.write(fill(cell, columns, initial_indent="  ", subsequent_indent="  ", break_long_words=False,
+                               break_on_hyphens=False) + "\n")
 
 
 def flags(**which):

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { RELEASE_MS = 2000 };
+
 YOKE_RECORD(hold_args, (boolean, is_far));
 YOKE_RECORD(lock_args, (str, task), (str, why), (i64, pid), (u64, answer), (u64, owed), (u64, caller),
             (u64, frame), (str, text), (str, file), (i64, line), (str, actor), (boolean, crashed));
@@ -222,6 +224,17 @@ static yoke_error *tell_debugger(void *arg, pid_t debugger)
     return expect_word(served->stream, served->ctx, "LockAllow");
 }
 
+/*
+ * One that is at large again says so at once. If it does not (it has crashed with the signal that the
+ * debugger let through, and waits for the terminal in its handler) the terminal is free all the same.
+ */
+static yoke_error *expect_release(const struct served *served)
+{
+    yoke_scope s;
+    YOKE_TRY(yoke_move_on_after(&s, YOKE_MS(RELEASE_MS)));
+    return yoke_scope_close(&s, expect_word(served->stream, served->ctx, "LockRelease"));
+}
+
 static yoke_error *serve_stream(struct tty_lock *lock, struct served *served, struct tty_request *r,
                                 const lock_args *args)
 {
@@ -230,7 +243,7 @@ static yoke_error *serve_stream(struct tty_lock *lock, struct served *served, st
     enum lock_end how;
     YOKE_TRY(run_debugger(lock, &serving, &target, &how));
     YOKE_TRY(yoke_send(served->stream, &(debugger_word){"DebuggerGone", 0, how}));
-    return expect_word(served->stream, served->ctx, "LockRelease");
+    return expect_release(served);
 }
 
 static yoke_error *serve_holder(struct tty_lock *lock, yoke_context *ctx, struct tty_request *r,

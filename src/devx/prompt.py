@@ -505,6 +505,13 @@ def define_hooks():
     quietly("skip -rfu ^yoke_")
 
 
+def count_history():
+    """Each line that is typed counts, even if the person wants to keep none: see before_quit."""
+    quietly("set history remove-duplicates 0")
+    if gdb.parameter("history size") == 0:
+        quietly("set history size 1")
+
+
 def attach(pid):
     try:
         move_quietly(f"attach {pid}")
@@ -525,8 +532,7 @@ def begin(actor, task, pid, owed, crashed, **stop):
     Part("yoke-after", Watches(session).after)
     Advance(session)
     define_hooks()
-    # What is no line of history: see before_quit.
-    quietly("set history remove-duplicates 0")
+    count_history()
     gdb.events.stop.connect(session.on_stop)
     gdb.events.exited.connect(session.on_exit)
     gdb.events.before_prompt.connect(session.before_prompt)

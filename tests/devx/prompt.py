@@ -13,8 +13,9 @@ import pexpect
 LIMIT = int(os.environ.get("PROMPT_LIMIT", "60"))
 
 
-# What gdb says where it can't call functions in any process: gdb 13 with a processor whose registers are more than it knows.
-NO_CALLS = "Couldn't write extended state status"
+# For scenes in which gdb calls functions: see tests/devx/whole_registers.c.
+CALLS = {"YOKE_DEBUGGER": "env LD_PRELOAD=%s gdb" % os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])),
+                                                                "devx-whole_registers.so")}
 
 
 def prompt(name):
@@ -119,8 +120,8 @@ def run_tests(scope, debugger="gdb"):
         return
     for number, (name, test) in enumerate(tests, 1):
         try:
-            skipped = test()
-            print("ok %d - %s%s" % (number, name, " # SKIP " + skipped if skipped else ""), flush=True)
+            test()
+            print("ok %d - %s" % (number, name), flush=True)
         except (AssertionError, pexpect.ExceptionPexpect, OSError) as e:
             print("not ok %d - %s" % (number, name))
             print("\n".join("# " + line for line in str(e).splitlines()), flush=True)
