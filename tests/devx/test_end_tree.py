@@ -309,9 +309,20 @@ def ends_by_killing(command):
     return lambda s: os.kill(pid_of(s, command), signal.SIGKILL)
 
 
+def stays_and_detaches(s):
+    s.ask("tbreak abort", LEFT)
+    s.type("continue")
+    s.expect("Continuing")
+    s.p.sendintr()
+    s.expect("SIGINT")
+    s.expect(r"\(yoke: left/[^)]*\) ")
+    s.type("detach")
+
+
 def test_teardown_19_the_terminal_is_as_it_was():
     ways = {
         "continue": ends_by_typing("continue"),
+        "a session that stays": stays_and_detaches,
         "quit": ends_by_typing("quit"),
         "kill": ends_by_typing("kill", r"\(y or n\) ", "y"),
         "gdb killed": ends_by_killing("gdb"),
