@@ -151,8 +151,9 @@ YOKE_MUST_USE yoke_error *yoke_error_join(yoke_error *first, yoke_error *second)
 YOKE_MUST_USE yoke_error *yoke_error_collapse(yoke_error *e);
 /*
  * Takes out of `*e` every leaf of `kind` (or of a kind below it), at any depth of groups; causes are not
- * searched. What stays is in `*e`, what was taken in `*taken`; both keep shape, order, places. A half that is
- * empty is NULL. Where both have something and there is no memory for that, all stays in `*e`.
+ * searched. What stays is in `*e`, what was taken in `*taken`; both keep shape, order, places, but that of a
+ * group which join made the last member stays as itself. A half that is empty is NULL. Where both have
+ * something and there is no memory for that, all stays in `*e`.
  */
 void yoke_error_split(yoke_error **e, const yoke_error_kind *kind, yoke_error **taken);
 /* The same with the leaves that `takes(leaf, arg)` is true for; it is asked once or twice for each, and must

@@ -241,15 +241,21 @@ static yoke_error *unwrapped(const yoke_error *group)
     return member;
 }
 
+/* A group of one, of what stays: what a join put together is apart again. */
+static bool gives_way(const struct rebuild *r, const yoke_error *group, bool stays)
+{
+    return !r->choice || group->flat || (group->joined && stays);
+}
+
 /* What becomes of a half that is complete; consumes it. */
-static yoke_error *settled(const struct rebuild *r, const yoke_error *group, yoke_error *half)
+static yoke_error *settled(const struct rebuild *r, const yoke_error *group, yoke_error *half, bool stays)
 {
     yoke_error *result = half;
     if (!half)
         return NULL;
     if (!half->member_count)
         result = NULL;
-    else if ((!r->choice || group->flat) && half->member_count == 1)
+    else if (half->member_count == 1 && gives_way(r, group, stays))
         result = unwrapped(half);
     else if (same_members(half, group))
         result = yoke_error_dup(group);
@@ -286,7 +292,7 @@ static bool run_rebuild(struct rebuild *r, const yoke_error *root, yoke_error *o
         }
         r->depth--;
         for (int i = 0; i < 2; i++) {
-            yoke_error *half = settled(r, top->group, top->half[i]);
+            yoke_error *half = settled(r, top->group, top->half[i], i == 0);
             if (!r->depth)
                 out[i] = half;
             else if (half)

@@ -475,6 +475,25 @@ static void test_err_13_split(void **state)
     yoke_error_free(e);
 }
 
+/* What a scope has absorbed leaves no group behind. */
+static void test_split_undoes_a_join(void **state)
+{
+    yoke_error *taken, *a = make("a");
+    yoke_error *e = yoke_error_join(a, cancel("C1"));
+    yoke_error_split(&e, &YOKE_CANCELLED, &taken);
+    assert_ptr_equal(e, a);
+    yoke_error_free(taken);
+    e = yoke_error_join(group2(e, NULL), cancel("C1")); /* a group of one that was there before stays */
+    yoke_error_split(&e, &YOKE_CANCELLED, &taken);
+    expect_shape(e, "(a)");
+    yoke_error_free(taken);
+    e = yoke_error_join(yoke_error_join(e, make("b")), cancel("C1"));
+    yoke_error_split(&e, &YOKE_CANCELLED, &taken);
+    expect_shape(e, "((a) b)");
+    yoke_error_free(taken);
+    yoke_error_free(e);
+}
+
 static void test_split_takes_families_and_leaves_causes(void **state)
 {
     yoke_error *taken,
@@ -1105,11 +1124,12 @@ HARNESS_MAIN(TEST(test_err_04_05_kinds), TEST(test_err_04_many_kinds_and_a_taken
              TEST(test_err_20_dup_shares), TEST(test_err_19_shared_by_threads), TEST(test_details),
              TEST(test_place_and_backtrace), TEST(test_err_09_group), TEST(test_join),
              TEST(test_join_leaves_what_is_shared), TEST(test_err_14_collapse), TEST(test_err_13_split),
-             TEST(test_split_takes_families_and_leaves_causes), TEST(test_err_15_is_cancelled),
-             TEST(test_find), TEST(test_err_16_notes), TEST(test_err_13_split_by), TEST(test_hop_at),
-             TEST(test_err_10_tree), TEST(test_err_10_print_is_text_without_colours),
-             TEST(test_err_21_hostile_text), TEST(test_err_21_long_message_is_cut_in_the_middle),
-             TEST(test_err_06_deep), TEST(test_err_11_without_memory), TEST(test_reserve_is_given_back),
-             TEST(test_reserve_used_up), TEST(test_err_10_golden_files),
-             TEST(test_err_11_what_there_was_no_memory_for), TEST(test_err_22_misuse_is_caught),
-             TEST(test_err_22_free_and_errno), TEST(test_err_19_made_in_another_thread))
+             TEST(test_split_undoes_a_join), TEST(test_split_takes_families_and_leaves_causes),
+             TEST(test_err_15_is_cancelled), TEST(test_find), TEST(test_err_16_notes),
+             TEST(test_err_13_split_by), TEST(test_hop_at), TEST(test_err_10_tree),
+             TEST(test_err_10_print_is_text_without_colours), TEST(test_err_21_hostile_text),
+             TEST(test_err_21_long_message_is_cut_in_the_middle), TEST(test_err_06_deep),
+             TEST(test_err_11_without_memory), TEST(test_reserve_is_given_back), TEST(test_reserve_used_up),
+             TEST(test_err_10_golden_files), TEST(test_err_11_what_there_was_no_memory_for),
+             TEST(test_err_22_misuse_is_caught), TEST(test_err_22_free_and_errno),
+             TEST(test_err_19_made_in_another_thread))
