@@ -448,7 +448,9 @@ YOKE_MUST_USE yoke_error *yoke_context_open_at(const char *file, int line, yoke_
  * cancel_on_close): waits for the far task's result, dropping what was still in flight. Otherwise the far
  * task is cancelled first. What comes back from the own request is absorbed; any other error of the far side
  * is returned, unless the body has one of its own (the far one is then noted on it). The handle is gone,
- * unless it is kept.
+ * unless it is kept. While it waits, a far task that receives has the end of this side's stream, also of one
+ * that was never opened here (in a yoke actor); one that only sends hears of nothing, and is waited for as
+ * long as it goes on: such a one is to be cancelled.
  */
 YOKE_MUST_USE yoke_error *yoke_context_close(yoke_context *ctx, yoke_error *e);
 /*

@@ -618,7 +618,8 @@ static yoke_error *end_far_side(struct yoke_context *ctx, yoke_error *e)
 {
     bool asks = e || ctx->cancel_called || ctx->cancel_on_close;
     if (context_answer(ctx, asks ? DIALOG_CALLS_FAIL : DIALOG_CALLS_CLOSE) == DIALOG_AWAIT) {
-        stream_say_stop(ctx); /* of a stream that the body left open: the far task may wait for that */
+        stream_say_none(
+            ctx); /* of a stream that the body left open, or never opened: the far task may wait */
         e = wait_for_end(ctx, true);
     }
     bool lives = context_answer(ctx, DIALOG_CALLS_FAIL) == DIALOG_CANCEL_FAR;

@@ -252,16 +252,28 @@ yoke_error *yoke_recv_nowait(yoke_stream *stream, void *item)
 
 /* ---- close ---- */
 
-void stream_say_stop(struct yoke_context *ctx)
+static void say_stop(struct yoke_context *ctx)
 {
     bool peer_has_ended = ctx->stream.ended || ctx->state == DIALOG_DONE || ctx->state == DIALOG_ENDED;
-    if (!ctx->stream.opened || ctx->stream.stop_sent || peer_has_ended || ctx->peer->lost)
+    if (ctx->stream.stop_sent || peer_has_ended || ctx->peer->lost)
         return;
     ctx->stream.stop_sent = true;
     struct msg m = {.type = MSG_STOP, .cid = text_view(ctx->cid)};
     /* Posted, not sent: it neither waits nor looks for cancellation, so it goes out in a cancelled scope too.
      */
     peer_post(ctx->peer, &m);
+}
+
+void stream_say_stop(struct yoke_context *ctx)
+{
+    if (ctx->stream.opened)
+        say_stop(ctx);
+}
+
+void stream_say_none(struct yoke_context *ctx)
+{
+    if (ctx->stream.opened || ctx->peer->channel->peer_is_yoke)
+        say_stop(ctx);
 }
 
 static yoke_error *close_one_way(struct yoke_context *ctx, yoke_error *e)

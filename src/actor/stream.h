@@ -11,6 +11,9 @@ bool stream_is_end_of(const yoke_error *e, const struct yoke_context *ctx);
 /* Tells the peer that this side sends no more, if it has a stream and has not said so and the peer has not
  * ended. */
 void stream_say_stop(struct yoke_context *ctx);
+/* The same when the opener's body is over, so that it never will have a stream if it has none: a far task
+ * that receives hears of that, if it is a yoke actor's. */
+void stream_say_none(struct yoke_context *ctx);
 struct yoke_context *stream_context(yoke_stream *stream);
 /* This side's stream is open from here on. options NULL: defaults. */
 void stream_begin(struct yoke_context *ctx, const yoke_stream_options *options);

@@ -295,6 +295,28 @@ static void test_str_19_child_closes_at_once(void **state)
     assert_success(tree_with_child("ends", far_closes_at_once, NULL));
 }
 
+static yoke_error *nothing(struct scene *s)
+{
+    return NULL;
+}
+static yoke_error *close_both_kinds(struct scene *s)
+{
+    YOKE_TRY(with_context(s, "ends:count_all", NULL, nothing));
+    /* One that takes the end for an error has failed. */
+    EXPECT(with_context(s, "ends:want_more", &(where){false}, nothing), &YOKE_REMOTE, NULL);
+    return NULL;
+}
+static yoke_error *never_open(struct scene *s)
+{
+    yoke_scope hangs;
+    YOKE_TRY(yoke_fail_after(&hangs, YOKE_S(10) * TREE_SLOW));
+    return yoke_scope_close(&hangs, close_both_kinds(s));
+}
+static void test_str_20_the_far_loop_ends_without_a_stream_here(void **state)
+{
+    assert_success(tree_with_child("ends", never_open, NULL));
+}
+
 static yoke_error *leave_early(struct scene *s)
 {
     return receive_run(s, 0, 3);
@@ -942,9 +964,9 @@ static void test_a_full_queue_does_not_hold_up_a_cancel(void **state)
 
 TREE_MAIN(TEST(test_str_01_02_20_ping_pong_till_the_parent_closes),
           TEST(test_str_07_08_10_14_the_end_comes_after_what_was_sent),
-          TEST(test_str_19_child_closes_at_once), TEST(test_str_18_half_close),
-          TEST(test_str_16_a_stream_is_opened_once), TEST(test_str_17_remote_error_wins_over_the_end),
-          TEST(test_str_15_send_tells_the_remote_error),
+          TEST(test_str_19_child_closes_at_once), TEST(test_str_20_the_far_loop_ends_without_a_stream_here),
+          TEST(test_str_18_half_close), TEST(test_str_16_a_stream_is_opened_once),
+          TEST(test_str_17_remote_error_wins_over_the_end), TEST(test_str_15_send_tells_the_remote_error),
           TEST(test_str_03_04_close_tells_the_peer_in_a_cancelled_scope),
           TEST(test_end_of_a_stream_that_was_left_is_no_failure),
           TEST(test_a_random_order_makes_no_slow_reader), TEST(test_str_05_cancellation_closes_nothing),
