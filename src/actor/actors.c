@@ -320,8 +320,12 @@ static yoke_error *open_modules(struct child *c, const struct start *s)
     if (!module_wants_opening(s->modules))
         return NULL;
     yoke_scope scope;
-    YOKE_TRY(yoke_fail_after(&scope, start_bound(s)));
-    return yoke_scope_close(&scope, yoke_call(&c->peer->portal, "yoke.modules:open", NULL, NULL));
+    c->opening_bound = start_bound(s);
+    YOKE_TRY(yoke_fail_after(&scope, c->opening_bound));
+    c->opening = &scope; /* its bound does not pass while somebody is in the debugger there */
+    yoke_error *e = yoke_call(&c->peer->portal, "yoke.modules:open", NULL, NULL);
+    c->opening = NULL;
+    return yoke_scope_close(&scope, e);
 }
 
 /* Nothing of a child that did not start is left; the error says why it did not. */

@@ -55,7 +55,8 @@
 /*
  * Notes to the pairs that are not plain.
  *   CLONED, CONNECTED x cancel   who starts it gives it up: there is nothing in it yet that could end gracefully
- *   up to READY x timeout        no bound of the ladder runs; the start's own is the starter's (CHILD_HARD)
+ *   up to READY x timeout        no bound of the ladder runs; the start's own is the starter's (CHILD_HARD),
+ *                                and stands still while it is held (bound_opening)
  *   CLONED x eof, held           nobody reads its channel yet: the starter's handshake hears of the end
  *   READY x held                 no bound runs; one that is asked while it is held gets none either (set_bound)
  *   KILLED x released            a SIGKILL has no bound, and waits for no debugger
@@ -289,16 +290,31 @@ void child_post(struct child *c, enum child_event event)
     wake(c);
 }
 
+/* The bound of its start, which is the starter's: as the supervisor does with the ladder's. */
+static void bound_opening(const struct child *c, int64_t deadline)
+{
+    yoke_error *e = c->opening ? yoke_scope_set_deadline(c->opening, deadline) : NULL;
+    if (e) /* without a bound it might never end */
+        scope_deadline_passed(c->opening);
+    yoke_error_free(e);
+}
+
 void child_hold(struct peer *peer)
 {
-    if (!peer->held++ && peer->child)
-        child_post(peer->child, CHILD_HELD);
+    struct child *c = peer->child;
+    if (peer->held++ || !c)
+        return;
+    bound_opening(c, YOKE_NEVER);
+    child_post(c, CHILD_HELD);
 }
 
 void child_release(struct peer *peer)
 {
-    if (!--peer->held && peer->child)
-        child_post(peer->child, CHILD_RELEASED);
+    struct child *c = peer->child;
+    if (--peer->held || !c)
+        return;
+    bound_opening(c, yoke_now() + c->opening_bound);
+    child_post(c, CHILD_RELEASED);
 }
 
 /* Has a task of it been asked to cancel, and not answered? */

@@ -85,8 +85,10 @@ struct child {
     bool status_lost;             /* somebody else has reaped it */
     const yoke_error *loss;       /* of its channel, while how it ended is not known */
     yoke_error *death;            /* if it ended as it should not have */
-    yoke_event verdict;           /* set when that is known */
-    yoke_event reaped;            /* set when nothing of it is left */
+    yoke_scope *opening;          /* of its start, while its modules open; NULL: it is past that */
+    int64_t opening_bound;
+    yoke_event verdict; /* set when that is known */
+    yoke_event reaped;  /* set when nothing of it is left */
 };
 
 /* The supervisor for a process that was started. On an error the process is ended and reaped. */
