@@ -148,7 +148,17 @@ static yoke_error *debugger_is_ready(void *arg, pid_t debugger)
     return s->ready(s->arg, debugger);
 }
 
-static yoke_error *run_debugger(const struct tty_lock *lock, struct serving *s,
+/* The kernel tells it to the leader of the session and to the foreground group, which was the debugger's: to
+ * this program a shell may have handed it on, or not. */
+static void end_without_terminal(struct tty_lock *lock)
+{
+    if (lock->closed || !terminal_is_gone())
+        return;
+    tty_lock_close(lock, "the terminal has gone");
+    kill(getpid(), SIGHUP);
+}
+
+static yoke_error *run_debugger(struct tty_lock *lock, struct serving *s,
                                 const struct debugger_target *target, enum lock_end *how)
 {
     yoke_scope scope;
@@ -159,6 +169,8 @@ static yoke_error *run_debugger(const struct tty_lock *lock, struct serving *s,
     s->request->session = NULL;
     s->request->debugger = 0;
     e = yoke_scope_close(&scope, e);
+    if (!e)
+        end_without_terminal(lock);
     *how = lock->closed ? LOCK_CLOSED : killed_by ? LOCK_KILLED : LOCK_LEFT;
     if (*how == LOCK_KILLED)
         yoke_log(YOKE_WARNING, "the debugger of `%s/%s` was killed by SIG%s: the task goes on", target->actor,

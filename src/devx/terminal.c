@@ -33,6 +33,14 @@ void terminal_close(struct terminal *t)
     t->fd = -1;
 }
 
+bool terminal_is_gone(void)
+{
+    int fd = open_controlling();
+    if (fd >= 0)
+        close(fd);
+    return fd < 0;
+}
+
 /* Ctrl-z is off: the debugger would stop, and no shell would know of it. */
 bool terminal_give(const struct terminal *t, pid_t group)
 {

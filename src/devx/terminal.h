@@ -15,6 +15,8 @@ struct terminal {
 /* YOKE_NOT_FOUND: there is none, or this program is in its background. */
 YOKE_MUST_USE yoke_error *terminal_open(struct terminal *t);
 void terminal_close(struct terminal *t);
+/* Has this process no terminal (any more)? */
+bool terminal_is_gone(void);
 /* The process group `group` has the foreground, with ctrl-z off; and this process again, with the modes that
  * were. */
 YOKE_MUST_USE yoke_error *terminal_lend(const struct terminal *t, pid_t group);

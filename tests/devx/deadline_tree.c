@@ -117,6 +117,8 @@ static yoke_error *pause_in_time(yoke_context *ctx, const yoke_type_none *args, 
         e = wait_for_sign("go");
     if (!e)
         e = yoke_pause();
+    if (yoke_error_is(e, &YOKE_DEBUGGER_QUIT))
+        leave_word("DebuggerQuit");
     if (!e) {
         e = yoke_checkpoint();
         SAY("%s: %s", my_name(), e ? "too late" : "in time");
@@ -181,6 +183,30 @@ YOKE_MODULE(times, YOKE_CONTEXT(limits, none, none, none), YOKE_CONTEXT(pause_in
             YOKE_CONTEXT(crash_in_cleanup, none, none, none), YOKE_CONTEXT(fail_in_cleanup, none, none, none),
             YOKE_CONTEXT(wait, none, none, none), YOKE_CONTEXT(middle, none, none, none),
             YOKE_CONTEXT(middle_pauses, none, none, none), YOKE_CALL(sleep_long, none, none));
+
+/* ---- a start that comes to a prompt ---- */
+
+static yoke_error *pause_in_open(void)
+{
+    YOKE_TRY(yoke_pause());
+    return getenv("STAY") ? yoke_sleep_forever() : NULL;
+}
+
+static yoke_error *nothing(const yoke_type_none *args, yoke_type_none *result)
+{
+    return NULL;
+}
+YOKE_MODULE(opens, YOKE_OPEN(pause_in_open), YOKE_CALL(nothing, none, none));
+
+static yoke_error *open_pauses(yoke_actors *actors)
+{
+    yoke_portal *portal;
+    YOKE_TRY(yoke_actors_start(actors, "left",
+                               &(yoke_actor_options){.modules = "opens", .start_bound = limit()}, &portal));
+    YOKE_TRY(yoke_call(portal, "opens:nothing", NULL, NULL));
+    SAY("root: left has started");
+    return yoke_actors_cancel(actors);
+}
 
 /* ---- trees ---- */
 
@@ -276,10 +302,28 @@ static yoke_error *pause_of_root(yoke_actors *actors)
     return yoke_nursery_close(&n, e ? e : yoke_pause());
 }
 
-static yoke_error *root_pauses(yoke_actors *actors)
+static yoke_error *pause_beside(yoke_actors *actors, yoke_error *(*pauses)(yoke_actors *))
 {
     static const struct part parts[] = {{"right", "times:limits"}, {"middle", "times:middle"}, {NULL}};
-    return through(actors, with_parts(actors, parts, pause_of_root));
+    return through(actors, with_parts(actors, parts, pauses));
+}
+
+static yoke_error *root_pauses(yoke_actors *actors)
+{
+    return pause_beside(actors, pause_of_root);
+}
+
+static yoke_error *pause_and_say(yoke_actors *actors)
+{
+    YOKE_TRY(wait_for_sign("go"));
+    yoke_error *e = yoke_pause();
+    leave_word(yoke_error_is(e, &YOKE_DEBUGGER_QUIT) ? "DebuggerQuit" : "goes-on");
+    return e ? e : yoke_sleep_forever();
+}
+
+static yoke_error *root_pauses_and_says(yoke_actors *actors)
+{
+    return pause_beside(actors, pause_and_say);
 }
 
 static yoke_error *child_crashes(yoke_actors *actors)
@@ -405,8 +449,10 @@ static const struct scene scenes[] = {
     {"child_pauses", child_pauses},
     {"parent_pauses", parent_pauses},
     {"root_pauses", root_pauses},
+    {"root_pauses_and_says", root_pauses_and_says},
     {"child_crashes", child_crashes},
     {"child_starts_late", child_starts_late},
+    {"open_pauses", open_pauses},
     {"timeout_crash", timeout_crash},
     {"timeout_fail", timeout_fail},
     {"timeout_then_crash", timeout_then_crash},

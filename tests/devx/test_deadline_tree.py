@@ -9,13 +9,14 @@ import signal
 import sys
 import time
 
-from prompt import Scene, living, pid_of, run_tests, wait_till
+from prompt import Scene, living, pid_of, run_tests, wait_till, wait_till_gone
 
 PROGRAM = sys.argv[1]
 BACKENDS = ("exec", "fork")
 PAUSE = 0.4
 OVER = 2  # seconds: all bounds of an actor's end
 TIMEOUT = 1000  # ms, of the root in TEARDOWN-07
+START = 1000  # ms: the bound of an actor's start
 LIMIT = 3000  # ms: of deadlines that are not to pass before the prompt, on a busy machine
 
 
@@ -103,6 +104,115 @@ def test_teardown_08_root_fails_right_after_spawn():
             s = scene(name, 0, YOKE_BACKEND=backend, YOKE_LOG="cancel")
             ends_by_roots_prompt(s, "the root has no luck [test.Broken]")
             assert "SIGTERM" not in s.said and "SIGKILL" not in s.said, s.said
+
+
+# ---- a module's first step pauses
+
+OPENS = "left/yoke.modules:open"
+
+
+def test_teardown_21_the_bound_of_a_start_stands_still():
+    for backend in BACKENDS:
+        s = scene("open_pauses", START, YOKE_BACKEND=backend)
+        s.at(OPENS)
+        time.sleep(START / 1000 + OVER)
+        assert "= 42" in s.ask("print 40 + 2", OPENS)
+        s.type("continue")
+        s.expect("root: left has started")
+        s.end()
+
+
+def test_teardown_21_the_bound_of_a_start_goes_on_after_the_prompt():
+    s = scene("open_pauses", START, STAY="1")
+    s.at(OPENS)
+    time.sleep(START / 1000)
+    s.type("continue")
+    left = time.monotonic()
+    s.at("root/main")
+    assert time.monotonic() - left > START / 1000 - 0.1
+    s.type("continue")
+    said = s.end(1)
+    assert "actor `left` could not start" in said and "not done in %d.000 ms" % START in said, said
+
+
+# ---- the root at its own prompt
+
+def roots_prompt(name="root_pauses", **environment):
+    s = scene(name, LIMIT, **environment)
+    wait_for_word(s, "below-begun")
+    s.sign("go")
+    s.at("root/main")
+    return s
+
+
+def test_teardown_16_sigterm_at_the_roots_own_prompt():
+    """It is heard when the prompt is left: then all ends in order."""
+    for answer in ("continue", "quit"):
+        s = roots_prompt()
+        os.kill(s.p.pid, signal.SIGTERM)
+        time.sleep(PAUSE)
+        assert "= 42" in s.ask("print 40 + 2", "root/main")
+        s.type(answer)
+        left = time.monotonic()
+        for who in ("right", "below"):
+            wait_for_word(s, who + "-cleaned")
+        s.end(143)
+        assert time.monotonic() - left < 10
+
+
+def test_teardown_17_the_terminal_goes_away_at_the_roots_own_prompt():
+    for debug in ("1", "freeze"):
+        s = roots_prompt("root_pauses_and_says", YOKE_DEBUG=debug)
+        s.p.ptyproc.fileobj.close()  # and its number may be another's from here on
+        s.p.closed = s.p.ptyproc.closed = True
+        wait_till(lambda: not living(s.signs.name), "the end of all")
+        assert {"root-DebuggerQuit", "right-cleaned", "below-cleaned"} <= words(s), words(s)
+        s.p.wait()
+        s.signs.cleanup()
+
+
+def test_teardown_17_a_terminal_that_goes_away_from_under_a_shell():
+    """Which leads the session, hands no SIGHUP on, and has its jobs in its own group."""
+    for name, at, word in (("root_pauses_and_says", "root/main", "root-DebuggerQuit"),
+                           ("child_pauses", "left/times:pause_in_time", "left-DebuggerQuit")):
+        s = Scene(PROGRAM, name, {"LIMIT_MS": "600000"}, wrap='"$0" "$1"; exit')
+        wait_for_word(s, "below-begun")
+        s.sign("go")
+        s.at(at)
+        s.p.ptyproc.fileobj.close()
+        s.p.closed = s.p.ptyproc.closed = True
+        wait_till(lambda: not living(s.signs.name), "the end of all")
+        assert {word, "right-cleaned", "below-cleaned"} <= words(s), words(s)
+        s.p.wait()
+        s.signs.cleanup()
+
+
+def test_teardown_17_sighup_at_the_roots_own_prompt():
+    """Of one who is not the terminal: heard when the prompt is left, as SIGTERM is."""
+    s = roots_prompt()
+    os.kill(s.p.pid, signal.SIGHUP)
+    time.sleep(PAUSE)
+    assert "= 42" in s.ask("print 40 + 2", "root/main")
+    s.type("continue")
+    s.end(129)
+
+
+def test_teardown_11_root_killed_at_its_own_prompt():
+    for debug in ("1", "freeze"):
+        wait = 'while [ ! -e "$SIGNS/gone" ]; do sleep 0.05; done'
+        raw = 'stty -a | grep -qw -- -icanon; echo "raw: $?"'
+        s = Scene(PROGRAM, "root_pauses", {"LIMIT_MS": str(LIMIT), "YOKE_DEBUG": debug},
+                  wrap='"$0" "$1"; echo "shell: $?"; %s; %s' % (wait, raw))
+        wait_for_word(s, "below-begun")
+        s.sign("go")
+        s.at("root/main")
+        others = [pid for pid, comm in living(s.signs.name) if comm == "gdb" or comm.startswith("yoke-")]
+        os.kill(pid_of(s, "devx-deadline_t"), signal.SIGKILL)
+        for pid in others:
+            wait_till_gone(pid)
+        s.sign("gone")
+        said = s.end()
+        assert "shell: 137" in said and "raw: 1" in said, said
 
 
 # ---- the clocks of a tree
