@@ -157,7 +157,7 @@ static yoke_error *run_scoped(struct yoke_context *ctx, void *result)
     YOKE_TRY(context_open_scope(ctx, __FILE__, __LINE__));
     if (ctx->has_canceller) /* asked for before the task had begun */
         context_cancel_served(ctx, &ctx->canceller, (struct text_view){0});
-    yoke_error *e = run_endpoint(ctx, result);
+    yoke_error *e = task_join_owed(task_here(), run_endpoint(ctx, result));
     if (strncmp(ctx->name, "yoke.", 5) != 0) /* none of the runtime's own */
         actor_error_leaves(ctx->peer->actor, e, ERROR_LEAVES_TASK);
     ctx->scope_open = false;

@@ -1,5 +1,7 @@
 #include "devx/attach.h"
 
+#include "devx/pause.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,6 +38,11 @@ yoke_error *attach_refused(const char *debugger, pid_t target, const char *yama)
     if (kill(target, 0) < 0 && errno == ESRCH)
         return yoke_raise(&YOKE_NOT_FOUND, "%s could not attach to process %d: it is gone", debugger,
                           (int)target);
+    pid_t who[2];
+    pause_debuggers(target, who);
+    if (who[0])
+        return yoke_raise(&YOKE_PERMISSION, "%s may not attach to process %d: process %d debugs it already",
+                          debugger, (int)target, (int)who[0]);
     int scope = read_scope(yama);
     if (scope < 0)
         return yoke_raise(&YOKE_PERMISSION,

@@ -60,7 +60,7 @@ void crash_wait(void)
 
 void crash_wait_directly(const struct debugger_target *target)
 {
-    direct_debug(target, &wait.answer);
+    direct_debug(target, &wait.answer, NULL, NULL);
 }
 
 bool crash_wait_is_release(const siginfo_t *info)

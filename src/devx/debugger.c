@@ -93,9 +93,9 @@ static yoke_error *adopt(struct debugger *d)
 
 /* ---- its life ---- */
 
-static yoke_error *say_failure(const struct debugger_command *c, pid_t target, int code)
+yoke_error *debugger_failure(const struct debugger_command *c, pid_t target, int status)
 {
-    switch (code) {
+    switch (WEXITSTATUS(status)) {
     case DEBUGGER_NO_ATTACH:
         return attach_refused(c->kind->name, target, ATTACH_YAMA);
     case DEBUGGER_NO_EXEC:
@@ -113,9 +113,8 @@ static yoke_error *wait_for_end(struct debugger *d, pid_t target, int *killed_by
     YOKE_TRY(yoke_process_wait(d->process, &status));
     if (WIFSIGNALED(status))
         *killed_by = WTERMSIG(status);
-    return debugger_has_failed(d->command.kind, status)
-               ? say_failure(&d->command, target, WEXITSTATUS(status))
-               : NULL;
+    return debugger_has_failed(d->command.kind, status) ? debugger_failure(&d->command, target, status)
+                                                        : NULL;
 }
 
 /* One that debugs is asked to end, and detaches first. One that does not is on its way out, and a request

@@ -3,6 +3,7 @@
 #ifndef DEVX_DEBUGGER_H
 #define DEVX_DEBUGGER_H
 
+#include "devx/debugger_command.h"
 #include "devx/pause.h"
 
 /* Whom it is for, and why: the texts are for the person. */
@@ -32,5 +33,8 @@ struct debugger_target {
  */
 YOKE_MUST_USE yoke_error *debugger_run(const struct debugger_target *target, int *killed_by,
                                        yoke_error *(*ready)(void *arg, pid_t debugger), void *arg);
+
+/* Why one of that command has come to no prompt of process `target`, by its status (debugger_has_failed). */
+YOKE_MUST_USE yoke_error *debugger_failure(const struct debugger_command *command, pid_t target, int status);
 
 #endif

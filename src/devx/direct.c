@@ -24,6 +24,7 @@ static struct {
     FILE *stream;
     char text[SCRIPT_BYTES], buffer[4096];
     volatile pid_t other;
+    int status; /* of the last one, as wait(2) has it */
 } direct;
 
 yoke_error *direct_begin(void)
@@ -43,6 +44,11 @@ void direct_end(void)
     if (direct.stream)
         fclose(direct.stream);
     direct.stream = NULL;
+}
+
+yoke_error *direct_failure(void)
+{
+    return debugger_failure(&direct.command, getpid(), direct.status);
 }
 
 void direct_note_other(pid_t debugger)
@@ -103,45 +109,58 @@ pid_t direct_fork(void)
     return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
 
-/* Also when it was killed, and has left no answer. */
+/* Over is it also when it was killed, and has left no answer. */
 static enum direct_end wait_for_end(pid_t pid, const volatile int *answer)
 {
     int status = 0;
     pid_t ended = 0;
     while (!(ended = waitpid(pid, &status, WNOHANG)) || (ended < 0 && errno == EINTR))
         nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+    direct.status = status;
     bool failed = debugger_has_failed(direct.command.kind, status);
     return failed && *answer == PAUSE_WAITING ? DIRECT_FAILED : DIRECT_OVER;
 }
 
-static enum direct_end run(const struct terminal *t, const volatile int *answer)
+/* It waits at the gate while it is let in, and given the terminal. */
+static bool begin(const struct terminal *t, pid_t pid, int gate)
+{
+    if (pid < 0)
+        return false;
+    setpgid(pid, pid);
+    prctl(PR_SET_PTRACER, (unsigned long)pid); /* or it fails to attach, and says so */
+    return terminal_give(t, pid) && write(gate, "g", 1) == 1;
+}
+
+static enum direct_end run(const struct terminal *t, const volatile int *answer,
+                           void (*ready)(void *arg, pid_t debugger), void *arg)
 {
     int gate[2];
     if (pipe2(gate, O_CLOEXEC) < 0)
         return DIRECT_FAILED;
     pid_t self = getpid();
-    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
     pid_t pid = direct_fork();
     if (pid == 0) {
         close(gate[1]);
         debugger_child_run(&direct.child, gate[0], self);
     }
     close(gate[0]);
-    if (pid > 0)
-        setpgid(pid, pid);
-    bool begun = pid > 0 && terminal_give(t, pid) && write(gate[1], "g", 1) == 1;
+    if (pid > 0 && ready)
+        ready(arg, pid);
+    bool begun = begin(t, pid, gate[1]);
     close(gate[1]);
     enum direct_end end = pid > 0 ? wait_for_end(pid, answer) : DIRECT_FAILED;
     terminal_take_back(t);
     return begun ? end : DIRECT_FAILED;
 }
 
-enum direct_end direct_debug(const struct debugger_target *target, volatile int *answer)
+enum direct_end direct_debug(const struct debugger_target *target, volatile int *answer,
+                             void (*ready)(void *arg, pid_t debugger), void *arg)
 {
     struct terminal t;
     sigset_t ttou, old;
     enum direct_end end = DIRECT_NO_TERMINAL;
     direct.child.script = -1;
+    direct.status = W_EXITCODE(DEBUGGER_NO_EXEC, 0);
     if (!direct.stream)
         return DIRECT_FAILED;
     /* When another one has left, its group is the foreground still. */
@@ -150,7 +169,7 @@ enum direct_end direct_debug(const struct debugger_target *target, volatile int 
     sigprocmask(SIG_BLOCK, &ttou, &old);
     if (open_terminal(&t)) {
         direct.child.terminal = t.fd;
-        end = make_script(target) ? run(&t, answer) : DIRECT_FAILED;
+        end = make_script(target) ? run(&t, answer, ready, arg) : DIRECT_FAILED;
     }
     if (direct.child.script >= 0)
         close(direct.child.script);

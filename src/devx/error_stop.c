@@ -9,6 +9,7 @@
 #include "actor/debug.h"
 #include "base/error.h"
 #include "devx/stop.h"
+#include "devx/stop_hooks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -104,7 +105,7 @@ __attribute__((noinline)) void error_stop_leaves(struct actor *a, yoke_error *e,
                              .frame = __builtin_frame_address(0),
                              .text = text};
     find_place(cause, &s);
-    stop_at("an error", a, &s);
+    stop_at("an error", &s);
     error_stop_mark(e);
     free(text);
 }
@@ -121,10 +122,11 @@ static void raised(yoke_error *e, void *caller, void *frame)
 {
     struct actor *a = task_here() ? actor_here() : NULL;
     if (!a || !is_programs_task(task_here()) || !a->debug_mode || !(a->debug_words & DEBUG_RAISE) ||
-        log_file_is_library(yoke_error_file(e)) || is_no_failure(e))
+        log_file_is_library(yoke_error_file(e)) || is_no_failure(e) || stop_hooks_run_here() ||
+        session_process() == SESSION_FORK)
         return;
     char *text = yoke_error_text(e);
-    stop_at("an error", a,
+    stop_at("an error",
             &(struct session_stop){.why = "error", .caller = caller, .frame = frame, .text = text});
     error_set_shown(e);
     free(text);
@@ -143,12 +145,12 @@ void error_stop_end(void)
 
 /* ---- by hand ---- */
 
-static yoke_error *post_mortem(const char *call, bool shielded, const yoke_error *e, void *caller,
+static yoke_error *post_mortem(const char *call, const char *shielded_call, const yoke_error *e, void *caller,
                                void *frame)
 {
     char *text = yoke_error_text(e);
     yoke_error *answer = stop_call(
-        call, shielded,
+        call, shielded_call,
         &(struct session_stop){.why = "post mortem", .caller = caller, .frame = frame, .text = text});
     free(text);
     return answer;
@@ -156,15 +158,15 @@ static yoke_error *post_mortem(const char *call, bool shielded, const yoke_error
 
 __attribute__((noinline)) yoke_error *yoke_post_mortem(const yoke_error *e)
 {
-    yoke_error *answer =
-        post_mortem("yoke_post_mortem", false, e, __builtin_return_address(0), __builtin_frame_address(0));
+    yoke_error *answer = post_mortem("yoke_post_mortem", "yoke_post_mortem_shielded", e,
+                                     __builtin_return_address(0), __builtin_frame_address(0));
     STOP_KEEP_FRAME(answer);
     return answer;
 }
 
 __attribute__((noinline)) yoke_error *yoke_post_mortem_shielded(const yoke_error *e)
 {
-    yoke_error *answer = post_mortem("yoke_post_mortem_shielded", true, e, __builtin_return_address(0),
+    yoke_error *answer = post_mortem("yoke_post_mortem_shielded", NULL, e, __builtin_return_address(0),
                                      __builtin_frame_address(0));
     STOP_KEEP_FRAME(answer);
     return answer;

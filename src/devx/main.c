@@ -1,5 +1,6 @@
 /* The program's main(): the actor floor's, with what this floor adds to it. */
 #include "actor/main.h"
+#include "devx/breakpoint.h"
 #include "devx/commands.h"
 #include "devx/core.h"
 #include "devx/crash.h"
@@ -10,6 +11,7 @@
 #include "devx/error_stop.h"
 #include "devx/session.h"
 #include "devx/signals.h"
+#include "devx/trap.h"
 
 #include <yoke/devx.h>
 
@@ -45,16 +47,26 @@ static yoke_error *runtime_begins(struct actor *a)
 {
     session_runtime_begins(a);
     error_stop_begin(a);
+    if (a->debug_mode)
+        trap_begin();
     install_crash(a);
     return dump_begin(a);
 }
 
-static void runtime_ends(struct actor *a)
+/* Where the program goes on without the actor, or the whole process ends: it is its own again. */
+static void leave_process(void)
 {
+    trap_end();
     session_runtime_ends();
     error_stop_end();
     crash_wait_set(0);
     direct_end();
+    breakpoint_tell_unused();
+}
+
+static void runtime_ends(struct actor *a)
+{
+    leave_process();
     if (installed_here)
         crash_uninstall();
     dump_end(a);
@@ -74,7 +86,10 @@ static const struct actor_hooks hooks = {
 
 bool yoke_child_main(int argc, char **argv, int *status)
 {
-    return actor_child_main(argc, argv, &hooks, status);
+    bool was_child = actor_child_main(argc, argv, &hooks, status);
+    if (was_child)
+        leave_process();
+    return was_child;
 }
 
 int yoke_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv))
@@ -83,8 +98,7 @@ int yoke_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv))
     int status = actor_main(argc, argv, app, &hooks);
     if (is_actor)
         return status;
-    crash_wait_set(0);
-    direct_end();
+    leave_process();
     crash_uninstall();
     return status;
 }

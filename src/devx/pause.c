@@ -62,6 +62,11 @@ bool pause_owes_quit(void)
     return owes;
 }
 
+void pause_owe_quit(void)
+{
+    owed_quit = 1;
+}
+
 /* A line of proc(5), status; 0: it is not there. */
 static pid_t read_status(pid_t pid, const char *field)
 {

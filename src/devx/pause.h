@@ -53,6 +53,8 @@ void pause_meets_debugger(struct pause_meeting *meeting);
 YOKE_MUST_USE yoke_error *pause_result(enum pause_answer answer);
 /* Was `quit` said after the answer, in a session that had gone on by steps? True once. */
 bool pause_owes_quit(void);
+/* The next pause of this process returns it. */
+void pause_owe_quit(void);
 /* Who debugs process `pid` (ptrace(2)), or 0, and who has started that one: lldb has it done by a server. */
 void pause_debuggers(pid_t pid, pid_t who[2]);
 

@@ -1,14 +1,17 @@
 #include "devx/session.h"
 
 #include "base/memory.h"
+#include "devx/direct.h"
 #include "task/guest.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum stage { SESSION_ASKS, SESSION_READY, SESSION_OVER };
@@ -18,12 +21,16 @@ struct session {
     char task[96];
     volatile int answer; /* the debugger writes it */
     unsigned owners;     /* the one who stops, and the session's task */
+    bool is_task;        /* and no thread */
     bool is_host;        /* the one who stops is the host of the actor's run */
     struct actor *actor;
     enum stage stage;
     pid_t debugger;
     enum lock_end how;
     yoke_error *failed;
+    void (*over)(void *arg);
+    void *over_arg;
+    bool steps_on;
     yoke_event news[2]; /* for a task: it is ready, it is over */
     list in_process;
 };
@@ -35,7 +42,8 @@ struct session {
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t news; /* for threads */
-    yoke_token *token;   /* of the runtime; NULL: there is none, or it is not in debug mode */
+    pid_t actor;         /* this process, if it is one; else 0 */
+    yoke_token *token;   /* of its runtime; NULL: there is none, or it is not in debug mode */
     list sessions;       /* struct session, by in_process */
 } shared = {.mutex = PTHREAD_MUTEX_INITIALIZER,
             .news = PTHREAD_COND_INITIALIZER,
@@ -49,6 +57,8 @@ static struct session *session_new(const struct session_stop *stop)
     if (!s)
         return NULL;
     s->owners = 2;
+    s->over = stop->over;
+    s->over_arg = stop->arg;
     s->client.target = (struct debugger_target){.request = pause_begin(&s->answer, stop->caller, stop->frame),
                                                 .task = s->task,
                                                 .why = stop->why,
@@ -78,11 +88,16 @@ static void set_stage(struct session *s, enum stage stage)
 {
     pthread_mutex_lock(&shared.mutex);
     s->stage = stage;
+    bool tells = stage == SESSION_OVER && s->steps_on && s->over;
     pthread_cond_broadcast(&shared.news);
     pthread_mutex_unlock(&shared.mutex);
-    yoke_event_set(&s->news[0]);
-    if (stage == SESSION_OVER)
-        yoke_event_set(&s->news[1]);
+    if (s->is_task) {
+        yoke_event_set(&s->news[0]);
+        if (stage == SESSION_OVER)
+            yoke_event_set(&s->news[1]);
+    }
+    if (tells)
+        s->over(s->over_arg);
 }
 
 static enum stage stage_of(struct session *s)
@@ -135,14 +150,28 @@ static yoke_error *begin(struct actor *a, struct session *s)
 }
 
 /* What came of it, when no answer did. */
-static enum pause_answer outcome(struct session *s, yoke_error **no_debugger)
+static struct session_end outcome(struct session *s)
 {
-    *no_debugger = NULL;
     if (s->how == LOCK_CLOSED || yoke_error_find(s->failed, &YOKE_DEBUGGER_QUIT))
-        return PAUSE_QUIT;
-    *no_debugger = s->failed;
+        return (struct session_end){.answer = PAUSE_QUIT};
+    yoke_error *e = s->failed;
     s->failed = NULL;
-    return PAUSE_ABANDONED;
+    return (struct session_end){.answer = PAUSE_ABANDONED, .no_debugger = e};
+}
+
+static struct session_end no_session(yoke_error *e)
+{
+    return (struct session_end){.answer = PAUSE_ABANDONED, .no_debugger = e};
+}
+
+/* With an answer: does the debugger hold on? Else it has let go, and is about to end. */
+static bool steps_on(struct session *s)
+{
+    bool is_traced = pause_tracer(getpid()) == s->debugger;
+    pthread_mutex_lock(&shared.mutex);
+    bool steps = s->steps_on = is_traced && s->stage != SESSION_OVER;
+    pthread_mutex_unlock(&shared.mutex);
+    return steps;
 }
 
 /* ---- a task stops ---- */
@@ -180,7 +209,7 @@ static bool is_debugger_gone(void *arg)
     return (kill(s->debugger, 0) < 0 && errno == ESRCH) || is_zombie(s->debugger);
 }
 
-static enum pause_answer stop_task(struct session *s, yoke_error **no_debugger)
+static struct session_end stop_task(struct session *s)
 {
     wait_shielded(&s->news[0]);
     enum pause_answer answer = PAUSE_ABANDONED;
@@ -189,26 +218,25 @@ static enum pause_answer stop_task(struct session *s, yoke_error **no_debugger)
         yoke_error_free(yoke_cancel_shielded_checkpoint());
         answer = pause_stop(&s->answer, is_debugger_gone, s);
     }
-    if (answer != PAUSE_ABANDONED)
-        return answer;
+    if (answer != PAUSE_ABANDONED && steps_on(s))
+        return (struct session_end){.answer = answer, .steps_on = true};
     wait_shielded(&s->news[1]);
-    return outcome(s, no_debugger);
+    return answer != PAUSE_ABANDONED ? (struct session_end){.answer = answer} : outcome(s);
 }
 
-enum pause_answer session_stop_task(struct actor *a, const struct session_stop *stop,
-                                    yoke_error **no_debugger)
+struct session_end session_stop_task(struct actor *a, const struct session_stop *stop)
 {
     struct session *s = session_new(stop);
-    *no_debugger = s ? NULL : yoke_raise(&YOKE_NO_MEMORY, "a session");
     if (!s)
-        return PAUSE_ABANDONED;
+        return no_session(yoke_raise(&YOKE_NO_MEMORY, "a session"));
+    s->is_task = true;
     snprintf(s->task, sizeof s->task, "%s", task_here()->name);
-    *no_debugger = begin(a, s);
-    if (*no_debugger)
+    yoke_error *e = begin(a, s);
+    if (e)
         session_leave(s);
-    enum pause_answer answer = *no_debugger ? PAUSE_ABANDONED : stop_task(s, no_debugger);
+    struct session_end end = e ? no_session(e) : stop_task(s);
     session_leave(s);
-    return answer;
+    return end;
 }
 
 /* ---- a thread stops ---- */
@@ -251,7 +279,7 @@ static bool is_over(void *arg)
     return stage_of(arg) == SESSION_OVER;
 }
 
-static enum pause_answer stop_thread(struct session *s, yoke_error **no_debugger)
+static struct session_end stop_thread(struct session *s)
 {
     wait_till(s, SESSION_READY);
     enum pause_answer answer = PAUSE_ABANDONED;
@@ -261,38 +289,127 @@ static enum pause_answer stop_thread(struct session *s, yoke_error **no_debugger
     } else if (!s->is_host) {
         answer = pause_stop(&s->answer, is_over, s);
     }
-    if (answer != PAUSE_ABANDONED)
-        return answer;
+    if (answer != PAUSE_ABANDONED && steps_on(s))
+        return (struct session_end){.answer = answer, .steps_on = true};
     wait_till(s, SESSION_OVER);
-    return outcome(s, no_debugger);
+    return answer != PAUSE_ABANDONED ? (struct session_end){.answer = answer} : outcome(s);
 }
 
-/* On the actor's own thread, and in no task: a host may wait, what a tick or a pass calls may not. */
-static yoke_error *check_can_wait(void)
+/* `begin`: makes somebody speak for it. */
+static struct session_end stop_with(const struct session_stop *stop,
+                                    yoke_error *(*begin_it)(struct session *s))
 {
-    if (!actor_here() || guest_rests())
-        return NULL;
-    return yoke_raise(&YOKE_USAGE,
-                      "what was posted, and an abort function, can't be stopped in: all tasks would "
-                      "stand still");
-}
-
-enum pause_answer session_stop_thread(const struct session_stop *stop, yoke_error **no_debugger)
-{
-    *no_debugger = check_can_wait();
-    struct session *s = *no_debugger ? NULL : session_new(stop);
-    if (!s && !*no_debugger)
-        *no_debugger = yoke_raise(&YOKE_NO_MEMORY, "a session");
+    struct session *s = session_new(stop);
     if (!s)
-        return PAUSE_ABANDONED;
-    s->is_host = actor_here() != NULL;
-    snprintf(s->task, sizeof s->task, s->is_host ? "host" : "thread %d", (int)gettid());
-    *no_debugger = post(s);
-    if (*no_debugger)
+        return no_session(yoke_raise(&YOKE_NO_MEMORY, "a session"));
+    s->is_host = actor_here() && !task_here();
+    if (task_here())
+        snprintf(s->task, sizeof s->task, "%s", task_here()->name);
+    else
+        snprintf(s->task, sizeof s->task, s->is_host ? "host" : "thread %d", (int)gettid());
+    yoke_error *e = begin_it(s);
+    if (e)
         session_leave(s);
-    enum pause_answer answer = *no_debugger ? PAUSE_ABANDONED : stop_thread(s, no_debugger);
+    struct session_end end = e ? no_session(e) : stop_thread(s);
     session_leave(s);
-    return answer;
+    return end;
+}
+
+struct session_end session_stop_thread(const struct session_stop *stop)
+{
+    return stop_with(stop, post);
+}
+
+/* ---- a process debugs itself ---- */
+
+static void direct_is_ready(void *arg, pid_t debugger)
+{
+    struct session *s = arg;
+    s->debugger = debugger;
+    set_stage(s, SESSION_READY);
+}
+
+static yoke_error *debug_directly(struct session *s)
+{
+    YOKE_TRY(direct_begin());
+    enum direct_end end = direct_debug(&s->client.target, &s->answer, direct_is_ready, s);
+    direct_end();
+    switch (end) {
+    case DIRECT_NO_TERMINAL:
+        return yoke_raise(&YOKE_NOT_FOUND, "there is no terminal, or this program is in its background");
+    case DIRECT_FAILED:
+        return direct_failure();
+    case DIRECT_OVER:
+        break;
+    }
+    return s->answer != PAUSE_WAITING ? NULL
+                                      : yoke_raise(&YOKE_PROCESS_FAILED, "it has ended without an answer");
+}
+
+/* On a thread of its own, which has to give the terminal back when the one who stopped has gone on by steps.
+ * The others' wait for their turn here. */
+static void *speak_directly(void *arg)
+{
+    static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+    struct session *s = arg;
+    pthread_mutex_lock(&turn);
+    s->failed = debug_directly(s);
+    pthread_mutex_unlock(&turn);
+    set_stage(s, SESSION_OVER);
+    session_leave(s);
+    return NULL;
+}
+
+/* A thread went on by steps, and the debugger has let go of the process since. */
+static bool is_debugger_leaving(void)
+{
+    pid_t tracer = pause_tracer(getpid());
+    bool leaving = false;
+    pthread_mutex_lock(&shared.mutex);
+    list_for_each(node, &shared.sessions) {
+        const struct session *s = container_of(node, struct session, in_process);
+        leaving = leaving || (s->steps_on && s->stage == SESSION_READY && s->debugger != tracer);
+    }
+    pthread_mutex_unlock(&shared.mutex);
+    return leaving;
+}
+
+/* When the process exits: the terminal is to be given back before. */
+static void let_it_leave(void)
+{
+    while (is_debugger_leaving())
+        nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+}
+
+static void register_exit(void)
+{
+    atexit(let_it_leave);
+}
+
+/* Signals are for the threads that were there before. */
+static yoke_error *begin_directly(struct session *s)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    sigset_t all, old;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, register_exit);
+    s->client.target.actor = program_invocation_short_name;
+    if (!task_here() && gettid() == getpid())
+        strcpy(s->task, "main");
+    sigfillset(&all);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(&thread, &attributes, speak_directly, s);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attributes);
+    return error ? yoke_raise_errno(error, "a thread for the debugger") : NULL;
+}
+
+struct session_end session_stop_direct(const struct session_stop *stop)
+{
+    return stop_with(stop, begin_directly);
 }
 
 /* ---- what is going on in the process ---- */
@@ -325,12 +442,13 @@ enum pause_answer session_meet(const struct session_stop *stop)
     return (enum pause_answer)m.answer;
 }
 
-/* Returns the one before. */
-static yoke_token *exchange_token(yoke_token *token)
+/* Returns the token before. */
+static yoke_token *set_actor(pid_t actor, yoke_token *token)
 {
     pthread_mutex_lock(&shared.mutex);
     yoke_token *before = shared.token;
     shared.token = token;
+    shared.actor = actor;
     pthread_mutex_unlock(&shared.mutex);
     return before;
 }
@@ -342,18 +460,21 @@ void session_runtime_begins(struct actor *a)
     if (e)
         yoke_log(YOKE_WARNING, "threads of this actor can't pause: %s", yoke_error_message(e));
     yoke_error_free(e);
-    yoke_token_free(exchange_token(token));
+    yoke_token_free(set_actor(getpid(), token));
 }
 
 void session_runtime_ends(void)
 {
-    yoke_token_free(exchange_token(NULL));
+    yoke_token_free(set_actor(0, NULL));
 }
 
-bool session_has_runtime(void)
+enum session_process session_process(void)
 {
     pthread_mutex_lock(&shared.mutex);
-    bool has = shared.token != NULL;
+    enum session_process is = !shared.actor              ? SESSION_NO_ACTOR
+                              : shared.actor != getpid() ? SESSION_FORK
+                              : shared.token             ? SESSION_DEBUG_ACTOR
+                                                         : SESSION_ACTOR;
     pthread_mutex_unlock(&shared.mutex);
-    return has;
+    return is;
 }

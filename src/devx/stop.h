@@ -4,13 +4,16 @@
 
 #include "devx/session.h"
 
-/* May the caller stop? `a`: the actor of the calling task, or NULL. Else the log has said why not. */
-bool stop_can(const char *call, const struct actor *a);
-/* The whole of a stop; the log says why there was none. At the prompt of the process' debugger, if that is
- * there already. */
-enum pause_answer stop_at(const char *call, struct actor *a, const struct session_stop *stop);
-/* yoke_pause and its kin: `s` says where, and what is shown. */
-YOKE_MUST_USE yoke_error *stop_call(const char *call, bool shielded, const struct session_stop *s);
+/* The whole of a stop of the calling task or thread, with what the program wants to be told of it
+ * (stop_hooks.h); the log says why there was none. At the prompt of the process' debugger, if that is there
+ * already. */
+enum pause_answer stop_at(const char *call, const struct session_stop *stop);
+/* The same, if the caller may stop; else the log has said why not: yoke_pause and its kin. `shielded_call`:
+ * the one to use in a scope that is cancelled; NULL: this one. */
+YOKE_MUST_USE yoke_error *stop_call(const char *call, const char *shielded_call,
+                                    const struct session_stop *stop);
+/* The same without a result, in any scope. */
+enum pause_answer stop_if_can(const char *call, const struct session_stop *stop);
 
 /* The debugger looks for the frame that a call returns to: no tail call may take it away. */
 #define STOP_KEEP_FRAME(e) __asm__ volatile("" : "+r"(e))

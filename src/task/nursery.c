@@ -129,7 +129,7 @@ static yoke_error *remains(yoke_nursery *n, bool bare)
  */
 static enum yoke_abort keep_waiting(yoke_task *task, void *arg)
 {
-    if (task->interrupts)
+    if (task_is_interrupted(task))
         add_error(arg, NULL, task_news(task));
     task->abort = keep_waiting;
     return YOKE_ABORT_REFUSED;
@@ -146,7 +146,7 @@ static yoke_error *wait_and_leave(yoke_nursery *n, yoke_error *e, bool bare)
     if (!nursery_is_held(n))
         task_yield(task);
     while (nursery_is_held(n)) {
-        if (task->interrupts)
+        if (task_is_interrupted(task))
             add_error(n, NULL, task_news(task));
         n->closer = task;
         add_error(n, NULL, task_park(task, keep_waiting, n));

@@ -50,8 +50,9 @@ static void interrupted(void *arg, int signal_number, unsigned count)
 static yoke_error *run_main(void *arg)
 {
     struct run *run = arg;
-    run->result = run->main_fn(run->arg);
     yoke_task *task = task_here();
+    run->result = run->main_fn(run->arg);
+    run->result = task_join_owed(task, run->result);
     task->scheduler->late_interrupts += task->interrupts;
     return NULL;
 }

@@ -234,6 +234,8 @@ yoke_error *task_news(yoke_task *task)
         task->interrupts--;
         return yoke_raise(&YOKE_INTERRUPTED, "interrupted by %s", scheduler_interrupt_name(task->scheduler));
     }
+    if (task->owes && !task->holds)
+        return task_join_owed(task, NULL);
     /* The outermost cancelled scope, up to the first shield, is the one that will absorb it: its reason is
      * told. */
     yoke_scope *why = NULL;
@@ -250,7 +252,21 @@ bool task_note_look(const yoke_task *task)
 {
     if (task->is_watched)
         *task->look = true;
-    return task->scope->effective || task->interrupts;
+    return task->scope->effective || task_is_interrupted(task);
+}
+
+void task_owe(yoke_task *task, yoke_error *e)
+{
+    task->owed = yoke_error_join(task->owed, e);
+    task->owes = true;
+}
+
+yoke_error *task_join_owed(yoke_task *task, yoke_error *e)
+{
+    yoke_error *owed = task->owed;
+    task->owed = NULL;
+    task->owes = false;
+    return yoke_error_join(e, owed);
 }
 
 static void hold_interrupts(yoke_task *task)
@@ -427,6 +443,8 @@ static inline __attribute__((noreturn, always_inline)) void task_end(yoke_task *
             task->scope->is_nursery ? "nursery" : "scope", task->scope->file, task->scope->line);
     if (task->breakers)
         parking_task_ended(task);
+    if (__builtin_expect(task->owes, 0))
+        e = task_join_owed(task, e);
     if (__builtin_expect(!list_empty(&s->walks), 0))
         task_walk_task_ends(s, task);
     list_unlink(&task->in_scope);

@@ -30,8 +30,9 @@ struct yoke_task {
         struct {
             unsigned interrupts; /* ctrl-c that it has not been told of; the main task alone */
             bool is_watched;     /* `look` is set */
+            bool owes;           /* `owed` is set */
         };
-        uint64_t unusual; /* both in one, for a look in one load */
+        uint64_t unusual; /* all in one, for a look in one load */
     };
 
     struct scheduler *scheduler;
@@ -53,6 +54,7 @@ struct yoke_task {
     yoke_timer sleep;
     yoke_parking_breaker *breakers; /* locks that it holds, and what else its end breaks */
     bool *look;                     /* set by each look for news: for who asserts that there is one */
+    yoke_error *owed;               /* its next checkpoint returns that */
     unsigned held_interrupts;       /* those that wait till no call holds them off */
     unsigned holds;
     bool is_main, long_step_told;
@@ -158,8 +160,18 @@ static inline bool task_has_news(const yoke_task *task)
  */
 YOKE_MUST_USE yoke_error *task_shield_open(yoke_scope *s, yoke_scope_options o);
 YOKE_MUST_USE yoke_error *task_shield_close(yoke_scope *s, yoke_error *e);
+/* Has it news that are no cancellation? */
+static inline bool task_is_interrupted(const yoke_task *task)
+{
+    return task->interrupts || (task->owes && !task->holds);
+}
 /* The error to tell it by. */
 yoke_error *task_news(yoke_task *task);
+/* The calling task's next checkpoint returns `e`, which it takes, as one after an interrupt does. */
+void task_owe(yoke_task *task, yoke_error *e);
+/* For whoever hands on what a function of the program's has returned: `e`, joined with what no checkpoint of
+ * `task` has told. */
+YOKE_MUST_USE yoke_error *task_join_owed(yoke_task *task, yoke_error *e);
 /* If the task is parked and has news, calls its abort function and, if that agrees, wakes it with the news.
  */
 void task_deliver(yoke_task *task);

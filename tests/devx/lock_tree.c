@@ -111,7 +111,7 @@ static yoke_error *speak_in(yoke_context *ctx, const lock_status *mine, const ch
 }
 
 /* A process beside the actor is debugged, so that the actor can speak meanwhile. */
-static yoke_error *by_hand(const char *release_cid)
+static lock_args begin_process(void)
 {
     static int unused;
     pid_t process = fork();
@@ -120,7 +120,18 @@ static yoke_error *by_hand(const char *release_cid)
         _exit(0);
     }
     uint64_t answer = (uint64_t)(uintptr_t)&unused;
-    lock_args args = {"by hand", "pause", process, answer, answer, 0, 0, "", "", 0, "", false};
+    return (lock_args){"by hand", "pause", process, answer, answer, 0, 0, "", "", 0, "", false};
+}
+
+static void end_process(const lock_args *args)
+{
+    kill((pid_t)args->pid, SIGKILL);
+    waitpid((pid_t)args->pid, NULL, 0);
+}
+
+static yoke_error *by_hand(const char *release_cid)
+{
+    lock_args args = begin_process();
     yoke_context *ctx;
     lock_status mine;
     yoke_portal *root;
@@ -131,9 +142,101 @@ static yoke_error *by_hand(const char *release_cid)
         e = yoke_context_close(ctx, speak_in(ctx, &mine, release_cid));
         lock_status_free(&mine);
     }
-    kill(process, SIGKILL);
-    waitpid(process, NULL, 0);
+    end_process(&args);
     return yoke_portal_close(root, e);
+}
+
+/* ---- the dialog, cut ---- */
+
+static bool is_cut(const char *where)
+{
+    return strcmp(getenv("CUT"), where) == 0;
+}
+
+static yoke_error *cut_now(yoke_scope *scope)
+{
+    yoke_scope_cancel(scope, "cut");
+    return yoke_checkpoint();
+}
+
+/* Beside the task that asks: before the root can have read the request; when it has put it in the line; or
+ * when it has granted it, and this actor has not looked yet. */
+static yoke_error *cut_beside(void *scope)
+{
+    YOKE_TRY(yoke_checkpoint()); /* the request leaves */
+    if (is_cut("queued"))
+        YOKE_TRY(wait_for_sign("cut"));
+    while (is_cut("granted")) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/cut", getenv("SIGNS"));
+        if (access(path, F_OK) == 0)
+            break;
+        usleep(5000);
+    }
+    yoke_scope_cancel(scope, "cut");
+    return NULL;
+}
+
+static yoke_error *speak_till_cut(yoke_stream *stream, const lock_status *mine, yoke_scope *scope)
+{
+    debugger_word word;
+    YOKE_TRY(yoke_recv(stream, &word));
+    debugger_word_free(&word);
+    YOKE_TRY(yoke_send(stream, &(lock_word){"LockAllow", {mine->subactor_uid.items, 2}, mine->cid}));
+    if (is_cut("holding")) {
+        YOKE_TRY(wait_for_sign("cut"));
+        return cut_now(scope);
+    }
+    YOKE_TRY(yoke_recv(stream, &word));
+    debugger_word_free(&word);
+    return cut_now(scope);
+}
+
+static yoke_error *stream_till_cut(yoke_context *ctx, const lock_status *mine, yoke_scope *scope)
+{
+    yoke_stream *stream;
+    YOKE_TRY(yoke_stream_open(ctx, &stream, NULL));
+    return yoke_stream_close(stream, speak_till_cut(stream, mine, scope));
+}
+
+static yoke_error *ask_till_cut(yoke_portal *root, const lock_args *args, yoke_scope *scope)
+{
+    yoke_context *ctx;
+    lock_status mine;
+    YOKE_TRY(yoke_context_open(root, &ctx, "yoke.devx:lock_tty", args, &mine));
+    SAY("%s: is granted", my_name());
+    yoke_error *e = yoke_context_close(ctx, stream_till_cut(ctx, &mine, scope));
+    lock_status_free(&mine);
+    return e;
+}
+
+static yoke_error *cut_in_scope(yoke_portal *root, const lock_args *args)
+{
+    yoke_scope scope;
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_scope_open(&scope);
+    if (!e && !is_cut("holding") && !is_cut("releasing"))
+        e = yoke_spawn(&n, cut_beside, &scope);
+    if (!e)
+        e = yoke_scope_close(&scope, ask_till_cut(root, args, &scope));
+    SAY("%s: %s", my_name(), yoke_scope_cancelled_caught(&scope) ? "cut" : "not cut");
+    return yoke_nursery_close_flat(&n, e);
+}
+
+/* The terminal is to be had afterwards, as ever. */
+static yoke_error *stop_after_cut(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    yoke_portal *root;
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    YOKE_TRY(yoke_find_existing("root", &root));
+    lock_args request = begin_process();
+    yoke_error *e = yoke_portal_close(root, cut_in_scope(root, &request));
+    end_process(&request);
+    if (!e)
+        e = yoke_pause();
+    SAY("%s: went on", my_name());
+    return e;
 }
 
 static yoke_error *speak_by_hand(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
@@ -149,7 +252,8 @@ static yoke_error *speak_by_hand(yoke_context *ctx, const yoke_type_none *args, 
 static yoke_error *far_stop(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result);
 YOKE_MODULE(lock, YOKE_CONTEXT(stop, none, none, none), YOKE_CONTEXT(stop_when_cancelled, none, none, none),
             YOKE_CONTEXT(stop_two_tasks, none, none, none), YOKE_CONTEXT(stop_too_late, none, none, none),
-            YOKE_CONTEXT(speak_by_hand, none, none, none), YOKE_CONTEXT(far_stop, none, none, none));
+            YOKE_CONTEXT(speak_by_hand, none, none, none), YOKE_CONTEXT(stop_after_cut, none, none, none),
+            YOKE_CONTEXT(far_stop, none, none, none));
 
 /* ---- the root's scenes ---- */
 
@@ -187,6 +291,24 @@ static yoke_error *two_tasks(yoke_actors *actors)
 static yoke_error *hand(yoke_actors *actors)
 {
     return one(actors, "lock:speak_by_hand");
+}
+
+static yoke_error *cut(yoke_actors *actors)
+{
+    return one(actors, "lock:stop_after_cut");
+}
+
+static yoke_error *cut_in_line(yoke_actors *actors)
+{
+    yoke_context *contexts[2];
+    YOKE_TRY(start(actors, "a", "lock:stop", &contexts[0]));
+    yoke_error *e = wait_for_sign("prompt");
+    if (!e)
+        e = start(actors, "left", "lock:stop_after_cut", &contexts[1]);
+    if (!e)
+        e = yoke_context_close(contexts[1], NULL);
+    YOKE_TRY(yoke_context_close(contexts[0], e));
+    return yoke_actors_cancel(actors);
 }
 
 static yoke_error *wait_for_waiting(size_t count);
@@ -296,6 +418,8 @@ static const struct scene scenes[] = {
     {"cancelled_scope", in_cancelled_scope},
     {"two_tasks", two_tasks},
     {"by_hand", hand},
+    {"cut", cut},
+    {"cut_in_line", cut_in_line},
     {"six", six_in_order},
     {"cancelled_in_line", cancelled_in_line},
     {"three", three_in_line},

@@ -24,8 +24,8 @@ ANY = r"\(yoke: ([^)\r\n]*)\) "
 
 
 class Session(Scene):
-    def __init__(self, program, ctrl_c, environment, argument=""):
-        super().__init__(os.path.join(FOLDER, program), argument, environment)
+    def __init__(self, program, ctrl_c, environment, argument="", wrap=None):
+        super().__init__(os.path.join(FOLDER, program), argument, environment, wrap)
         self.ctrl_c = ctrl_c
         # Ctrl-c would throw away what the others have said meanwhile.
         modes = termios.tcgetattr(self.p.child_fd)
@@ -135,6 +135,32 @@ def test_exd_03_root_actor_error_continue(s):
 @session("root_actor_error")
 def test_exd_03_root_actor_error_quit(s):
     root_crashes(s, "q")
+
+
+OWN_HANDLER = "the program's own handler"
+
+
+@session("restore_builtin_breakpoint", {"YOKE_DEBUG": ""})
+def test_exd_20_restore_builtin_breakpoint_continue(s):
+    has(s.at("root/main"), OWN_HANDLER, "breakpoint in actor `root`", "YOKE_BREAKPOINT();")
+    said = s.ends("c", 0)
+    has(said, "went on inside: 1", OWN_HANDLER, "went on after the runtime")
+    assert s.said.count(OWN_HANDLER) == 2 and "rror" not in said, s.said
+
+
+@session("restore_builtin_breakpoint", {"YOKE_DEBUG": ""})
+def test_exd_20_restore_builtin_breakpoint_quit(s):
+    s.at("root/main")
+    has(s.ends("q", 1), "went on inside: 1", "[DebuggerQuit]", OWN_HANDLER, "went on after the runtime")
+
+
+def test_exd_20_restore_builtin_breakpoint_default():
+    for ctrl_c in (False, True):
+        s = Session("restore_builtin_breakpoint", ctrl_c, {"YOKE_DEBUG": ""}, "default", 'ulimit -c 0; exec "$0" "$1"')
+        s.at("root/main")
+        said = s.ends("c", -signal.SIGTRAP)
+        has(said, "went on inside: 1")
+        assert OWN_HANDLER not in s.said and "after the runtime" not in said, s.said
 
 
 # ---- one child

@@ -72,6 +72,74 @@ def test_lock_05_cancelled_as_it_waits():
     s.end()
 
 
+LOG = {"YOKE_LOG": "devx=runtime"}
+
+
+def cut(s):
+    """The request has been cut; whoever asks next has the terminal, and nothing of it is left."""
+    s.expect("left: cut")
+    s.at("left/lock:stop_after_cut")
+    s.type("continue")
+    said = s.end()
+    for what in ("has it", "has given it back"):
+        lines = re.findall(r"actor `left` \S+ task `by hand`, cid \S+ %s\r" % what, said)
+        assert len(lines) == 1, (what, said)
+
+
+def test_lock_cut_as_it_is_sent():
+    s = Scene(PROGRAM, "cut", dict(LOG, CUT="sent"))
+    s.expect("left: cut")
+    s.at("left/lock:stop_after_cut")
+    s.type("continue")
+    said = s.end()
+    # The root may have granted it before it read that it was cut.
+    for what in ("has it", "has given it back"):
+        assert len(re.findall(r"task `by hand`, cid \S+ %s\r" % what, said)) in (0, 1), said
+    assert "is granted" not in said, said
+
+
+def test_lock_cut_in_the_line():
+    s = Scene(PROGRAM, "cut_in_line", dict(LOG, CUT="queued"))
+    s.at("a/lock:stop")
+    s.sign("prompt")
+    s.expect(r"left/by hand waits for the debugger \(2nd in the queue\)")
+    s.sign("cut")
+    s.expect("left: cut")
+    s.expect(r"left/lock:stop_after_cut waits for the debugger \(2nd in the queue\)")
+    s.type("print 40 + 2")
+    s.expect("= 42")
+    s.type("continue")
+    s.expect("a: went on")
+    s.at("left/lock:stop_after_cut")
+    s.type("continue")
+    said = s.end()
+    assert not re.search(r"task `by hand`, cid \S+ has it\r", said) and "is granted" not in said, said
+
+
+def test_lock_cut_when_granted_and_not_read():
+    s = Scene(PROGRAM, "cut", dict(LOG, CUT="granted"))
+    s.expect(r"actor `left` \S+ task `by hand`, cid \S+ has it\r")
+    s.sign("cut")
+    cut(s)
+    assert "is granted" not in s.said, s.said
+
+
+def test_lock_cut_while_it_is_held():
+    s = Scene(PROGRAM, "cut", dict(LOG, CUT="holding"))
+    s.at("left/by hand")
+    gdb = pid_of(s, "gdb")
+    s.sign("cut")
+    cut(s)
+    wait_till_gone(gdb)
+
+
+def test_lock_cut_as_it_is_released():
+    s = Scene(PROGRAM, "cut", dict(LOG, CUT="releasing"))
+    s.at("left/by hand")
+    s.type("continue")
+    cut(s)
+
+
 def test_lock_06_and_pause_08_no_prompt_in_a_cancelled_scope():
     said = Scene(PROGRAM, "cancelled_scope").end()
     assert "left: pause 1: Cancelled" in said and "left: pause 2: Cancelled" in said, said

@@ -1210,6 +1210,54 @@ static void test_sched_18_system_tasks(void **state)
     assert_error(e, &YOKE_INTERNAL);
 }
 
+/* ---- what a task owes ---- */
+
+static yoke_error *owe_and_checkpoint(void *arg)
+{
+    yoke_scope s;
+    task_owe(task_here(), yoke_raise(&YOKE_NOT_FOUND, "owed"));
+    YOKE_TRY(task_shield_open(&s, (yoke_scope_options){0}));
+    yoke_error *inside = yoke_checkpoint();
+    YOKE_TRY(task_shield_close(&s, inside));
+    if (!was_kind(yoke_sleep(YOKE_MS(1)), &YOKE_NOT_FOUND))
+        return yoke_raise(&YOKE_INTERNAL, "the first checkpoint has not told it");
+    return yoke_checkpoint();
+}
+
+static yoke_error *owe_and_end(void *arg)
+{
+    task_owe(task_here(), yoke_raise(&YOKE_NOT_FOUND, "owed"));
+    return arg;
+}
+
+static yoke_error *owe_and_close(void *arg)
+{
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, sleep_ten, NULL);
+    task_owe(task_here(), yoke_raise(&YOKE_NOT_FOUND, "owed"));
+    return yoke_nursery_close_flat(&n, e);
+}
+
+static yoke_error *owe_in_a_child(void *arg)
+{
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    return yoke_nursery_close_flat(&n, yoke_spawn(&n, owe_and_end, NULL));
+}
+
+static void test_what_a_task_owes_is_told_once(void **state)
+{
+    assert_success(yoke_run(owe_and_checkpoint, NULL, NULL));
+    assert_error(yoke_run(owe_and_end, NULL, NULL), &YOKE_NOT_FOUND);
+    assert_error(yoke_run(owe_and_close, NULL, NULL), &YOKE_NOT_FOUND);
+    assert_error(yoke_run(owe_in_a_child, NULL, NULL), &YOKE_NOT_FOUND);
+    yoke_error *both = yoke_run(owe_and_end, yoke_raise(&YOKE_USAGE, "own"), NULL);
+    assert_non_null(yoke_error_find(both, &YOKE_USAGE));
+    assert_non_null(yoke_error_find(both, &YOKE_NOT_FOUND));
+    yoke_error_free(both);
+}
+
 /* ---- no memory ---- */
 
 static yoke_error *a_bit_of_everything(void *arg)
@@ -1277,4 +1325,4 @@ HARNESS_MAIN(TEST(test_sched_01_the_very_error_of_main), TEST(test_sched_01_noth
              TEST(test_sched_19_idle_costs_nothing), TEST(test_sched_20_schedulers_in_threads),
              TEST(test_nurs_40_spawn_from_another_thread), TEST(test_sched_31_outside_of_a_run),
              TEST(test_the_floor_above_finds_its_runtime), TEST(test_sched_18_system_tasks),
-             TEST(test_sys_03_no_memory_at_each_allocation))
+             TEST(test_what_a_task_owes_is_told_once), TEST(test_sys_03_no_memory_at_each_allocation))
