@@ -70,8 +70,9 @@ void pause_owe_quit(void)
 /* A line of proc(5), status; 0: it is not there. */
 static pid_t read_status(pid_t pid, const char *field)
 {
-    char path[64], text[2048];
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    char path[64] = "/proc/thread-self/status", text[2048];
+    if (pid)
+        snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
     if (fd >= 0)

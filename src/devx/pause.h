@@ -55,7 +55,8 @@ YOKE_MUST_USE yoke_error *pause_result(enum pause_answer answer);
 bool pause_owes_quit(void);
 /* The next pause of this process returns it. */
 void pause_owe_quit(void);
-/* Who debugs process `pid` (ptrace(2)), or 0, and who has started that one: lldb has it done by a server. */
+/* Who debugs process `pid` (ptrace(2)), or 0, and who has started that one: lldb has it done by a server. A
+ * pid of 0: the calling thread; a debugger that leaves lets the threads of a process go one by one. */
 void pause_debuggers(pid_t pid, pid_t who[2]);
 
 #endif

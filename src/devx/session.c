@@ -30,7 +30,8 @@ struct session {
     yoke_error *failed;
     void (*over)(void *arg);
     void *over_arg;
-    bool steps_on;
+    bool steps_on;      /* the one who stopped has gone on before the end */
+    bool waits;         /* it does so only by steps */
     yoke_event news[2]; /* for a task: it is ready, it is over */
     list in_process;
 };
@@ -59,6 +60,7 @@ static struct session *session_new(const struct session_stop *stop)
     s->owners = 2;
     s->over = stop->over;
     s->over_arg = stop->arg;
+    s->waits = stop->over;
     s->client.target = (struct debugger_target){.request = pause_begin(&s->answer, stop->caller, stop->frame),
                                                 .task = s->task,
                                                 .why = stop->why,
@@ -141,6 +143,7 @@ static yoke_error *begin(struct actor *a, struct session *s)
     s->actor = a;
     s->client.target.actor = a->uid.name;
     s->client.ready = debugger_is_ready;
+    s->waits = s->waits || a->is_root; /* whose program may read from the terminal next */
     yoke_event_init(&s->news[0]);
     yoke_event_init(&s->news[1]);
     YOKE_TRY(yoke_spawn_system_at(__FILE__, __LINE__, "debugger's session", speak, s, NULL));
@@ -164,14 +167,24 @@ static struct session_end no_session(yoke_error *e)
     return (struct session_end){.answer = PAUSE_ABANDONED, .no_debugger = e};
 }
 
-/* With an answer: does the debugger hold on? Else it has let go, and is about to end. */
-static bool steps_on(struct session *s)
+static bool is_by(const struct session *s, const pid_t who[2])
 {
-    bool is_traced = pause_tracer(getpid()) == s->debugger;
+    return s->debugger && (s->debugger == who[0] || s->debugger == who[1]);
+}
+
+/*
+ * With an answer: goes on at once? The debugger holds on, and goes by steps; or it has let go, is about to
+ * end, and nobody here needs the terminal: then the session ends without us.
+ */
+static bool goes_on(struct session *s)
+{
+    pid_t who[2];
+    pause_debuggers(0, who);
+    bool at_once = !s->waits || is_by(s, who);
     pthread_mutex_lock(&shared.mutex);
-    bool steps = s->steps_on = is_traced && s->stage != SESSION_OVER;
+    at_once = s->steps_on = at_once && s->stage != SESSION_OVER;
     pthread_mutex_unlock(&shared.mutex);
-    return steps;
+    return at_once;
 }
 
 /* ---- a task stops ---- */
@@ -218,7 +231,7 @@ static struct session_end stop_task(struct session *s)
         yoke_error_free(yoke_cancel_shielded_checkpoint());
         answer = pause_stop(&s->answer, is_debugger_gone, s);
     }
-    if (answer != PAUSE_ABANDONED && steps_on(s))
+    if (answer != PAUSE_ABANDONED && goes_on(s))
         return (struct session_end){.answer = answer, .steps_on = true};
     wait_shielded(&s->news[1]);
     return answer != PAUSE_ABANDONED ? (struct session_end){.answer = answer} : outcome(s);
@@ -289,7 +302,7 @@ static struct session_end stop_thread(struct session *s)
     } else if (!s->is_host) {
         answer = pause_stop(&s->answer, is_over, s);
     }
-    if (answer != PAUSE_ABANDONED && steps_on(s))
+    if (answer != PAUSE_ABANDONED && goes_on(s))
         return (struct session_end){.answer = answer, .steps_on = true};
     wait_till(s, SESSION_OVER);
     return answer != PAUSE_ABANDONED ? (struct session_end){.answer = answer} : outcome(s);
@@ -363,12 +376,13 @@ static void *speak_directly(void *arg)
 /* A thread went on by steps, and the debugger has let go of the process since. */
 static bool is_debugger_leaving(void)
 {
-    pid_t tracer = pause_tracer(getpid());
+    pid_t who[2];
+    pause_debuggers(0, who);
     bool leaving = false;
     pthread_mutex_lock(&shared.mutex);
     list_for_each(node, &shared.sessions) {
         const struct session *s = container_of(node, struct session, in_process);
-        leaving = leaving || (s->steps_on && s->stage == SESSION_READY && s->debugger != tracer);
+        leaving |= !s->actor && s->steps_on && s->stage == SESSION_READY && !is_by(s, who);
     }
     pthread_mutex_unlock(&shared.mutex);
     return leaving;
@@ -395,6 +409,8 @@ static yoke_error *begin_directly(struct session *s)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, register_exit);
     s->client.target.actor = program_invocation_short_name;
+    s->waits = true;
+    s->is_host = false; /* it needs no guest that goes on */
     if (!task_here() && gettid() == getpid())
         strcpy(s->task, "main");
     sigfillset(&all);
@@ -417,13 +433,12 @@ struct session_end session_stop_direct(const struct session_stop *stop)
 bool session_is_here(void)
 {
     pid_t who[2];
-    pause_debuggers(getpid(), who);
+    pause_debuggers(0, who);
     bool is_here = false;
     pthread_mutex_lock(&shared.mutex);
     list_for_each(node, &shared.sessions) {
         const struct session *s = container_of(node, struct session, in_process);
-        is_here |=
-            s->stage == SESSION_READY && s->debugger && (s->debugger == who[0] || s->debugger == who[1]);
+        is_here |= s->stage == SESSION_READY && is_by(s, who);
     }
     pthread_mutex_unlock(&shared.mutex);
     return is_here;

@@ -23,9 +23,9 @@ struct session_stop {
 struct session_end {
     enum pause_answer answer;
     yoke_error *no_debugger; /* says why there was none, or NULL; the caller's */
-    /* The debugger is here still, and goes by steps: when it has left, the session calls stop->over(arg), in
-     * a task of the actor, or on a thread where there is none. Else it has left, and has given the terminal
-     * back. */
+    /* The session is not over, as the debugger goes by steps: at its end it calls stop->over(arg), in a task
+     * of the actor, or on a thread where there is none. Else the terminal was given back. Where there is
+     * nobody to call, it may be true without steps in an actor that is not the root. */
     bool steps_on;
 };
 

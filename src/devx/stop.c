@@ -3,6 +3,7 @@
 
 #include "actor/debug.h"
 #include "devx/stop_hooks.h"
+#include "task/guest.h"
 
 #include <stdlib.h>
 
@@ -41,12 +42,13 @@ static struct session_end stop_somehow(const struct session_stop *s)
     return !a && session_process() == SESSION_DEBUG_ACTOR ? session_stop_thread(s) : session_stop_direct(s);
 }
 
-/* Who would speak for it has to run there. */
+/* On the actor's own thread, and in no task: a host may wait, what a tick or a pass calls may not. */
 static bool is_outside(const char *call)
 {
-    bool outside = actor_here() && !task_here();
+    bool outside = actor_here() && !task_here() && !guest_rests();
     if (outside)
-        tell(call, "it is called on the scheduler's thread, outside of any task");
+        tell(call,
+             "what was posted, and an abort function, can't be stopped in: all tasks would stand still");
     return outside;
 }
 

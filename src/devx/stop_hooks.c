@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "base/memory.h"
+#include "task/guest.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -73,8 +74,19 @@ static bool join_line(struct turn *w)
     return w->has_turn;
 }
 
+static bool has_turn(struct turn *w)
+{
+    pthread_mutex_lock(&shared.mutex);
+    bool has = w->has_turn;
+    pthread_mutex_unlock(&shared.mutex);
+    return has;
+}
+
+/* The one before may be a task of its guest's, when it is a host. */
 static void wait_as_thread(struct turn *w)
 {
+    while (guest_rests() && !has_turn(w))
+        guest_turn(YOKE_MS(10));
     pthread_mutex_lock(&shared.mutex);
     while (!w->has_turn)
         pthread_cond_wait(&shared.news, &shared.mutex);

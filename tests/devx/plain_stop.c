@@ -36,6 +36,30 @@ static int before_runtime(void)
     return 0;
 }
 
+/* The terminal is this program's again when the call returns: else reading from it would stop us. */
+static int read_after(void)
+{
+    char line[64] = "";
+    yoke_error *e = yoke_pause();
+    SAY("read %s", fgets(line, sizeof line, stdin) ? line : "nothing");
+    say_result("before", e);
+    return 0;
+}
+
+static yoke_error *read_as_root(void *arg)
+{
+    yoke_actors *actors;
+    YOKE_TRY(yoke_actors_open(&actors, NULL));
+    read_after();
+    return yoke_actors_close(actors, NULL);
+}
+
+static int read_in_root(void)
+{
+    say_result("run", yoke_run(read_as_root, NULL, NULL));
+    return 0;
+}
+
 static yoke_error *pause_in_run(void *arg)
 {
     yoke_error *e = yoke_pause(); /* the line in the run */
@@ -222,6 +246,10 @@ int main(int argc, char **argv)
     const char *scene = argc > 1 ? argv[1] : "";
     if (strcmp(scene, "before") == 0)
         return before_runtime();
+    if (strcmp(scene, "read") == 0)
+        return read_after();
+    if (strcmp(scene, "read_in_root") == 0)
+        return read_in_root();
     if (strcmp(scene, "run") == 0)
         return in_run();
     if (strcmp(scene, "after") == 0)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from prompt import LIMIT, NO_CALLS, Scene, pid_of, run_tests
+from prompt import LIMIT, NO_CALLS, Scene, pid_of, run_tests, wait_till_gone
 
 PROGRAM = sys.argv[1]
 NAME = "devx-plain_stop"
@@ -100,15 +100,34 @@ def test_pause_21_called_from_the_debugger():
     s = plain("before", "main", "the line before the runtime")
     said = s.ask("call yoke_pause()", NAME + "/main")
     if NO_CALLS in said:
+        gdb = pid_of(s, "gdb")
         s.type("kill")
         s.expect(r"\(y or n\) ")
         s.type("y")
+        wait_till_gone(gdb)
         s.end(-signal.SIGKILL)
         return "this gdb can't call functions on this processor"
     has(said, "its debugger is here already", "0x0")
     s.type("continue")
     has(s.end(), "before: goes on")
     return None
+
+
+def reads(scene, name):
+    s = Scene(PROGRAM, scene)
+    s.at(name)
+    s.type("continue")
+    s.expect("detached")
+    s.type("hello")
+    has(s.end(), "read hello", "before: goes on")
+
+
+def test_pause_21_the_terminal_is_the_programs_again():
+    reads("read", NAME + "/main")
+
+
+def test_teardown_19_the_terminal_is_the_roots_again_when_its_pause_returns():
+    reads("read_in_root", "root/main")
 
 
 def test_pause_21_killed_debugger():

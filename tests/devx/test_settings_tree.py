@@ -282,7 +282,7 @@ def test_pause_in_a_handler_of_the_programs():
 
 def test_pause_outside_of_any_task():
     said = Scene(PROGRAM, "in_callback").end()
-    has(said, "yoke_pause: it is called on the scheduler's thread, outside of any task: going on", "left: the callback went on")
+    has(said, "yoke_pause: what was posted, and an abort function, can't be stopped in: all tasks would stand still: going on", "left: the callback went on")
 
 
 run_tests(globals())
