@@ -1,6 +1,7 @@
 """lldb in gdb's place (YOKE_DEBUGGER=lldb): a person at its prompt, in the trees of the other tests.
 
-Usage: test_lldb.py STOPS CRASHES PAUSE [TEST...]    (stop_tree.c, crash_tree.c and pause_tree.c, built; no TEST: all)
+Usage: test_lldb.py STOPS CRASHES PAUSE ENDS [TEST...]
+(stop_tree.c, crash_tree.c, pause_tree.c and end_tree.c, built; no TEST: all)
 """
 
 import os
@@ -15,8 +16,8 @@ import pexpect
 
 from prompt import Scene, living, pid_of, run_tests, wait_till, wait_till_gone
 
-STOPS, CRASHES, PAUSE = sys.argv[1:4]
-del sys.argv[2:4]
+STOPS, CRASHES, PAUSE, ENDS = sys.argv[1:5]
+del sys.argv[2:5]
 SANITIZED = b"__asan_init" in open(STOPS, "rb").read()
 LINES, MAIN, WORK = "left/stops:lines", "root/main", "left/crash:work"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -100,6 +101,17 @@ def test_repl_18_quit_after_a_step_is_the_next_pauses():
     s = scene(STOPS, "root_forever")
     s.at(MAIN)
     s.ask("next", MAIN)
+    s.type("quit")
+    has(ends(s, 1), "[DebuggerQuit]")
+
+
+def test_repl_18_a_pause_that_a_step_goes_over():
+    s = scene(STOPS, "root_forever")
+    s.at(MAIN)
+    for _ in range(10):
+        if "its debugger is here already" in s.ask("next", MAIN):
+            break
+    has(s.said, "yoke_pause: its debugger is here already: going on")
     s.type("quit")
     has(ends(s, 1), "[DebuggerQuit]")
 
@@ -192,6 +204,14 @@ def test_repl_18_lldb_that_is_asked_to_end_takes_its_breakpoints_out():
     s.ask("next", LINES)
     os.kill(pid_of(s, "lldb"), signal.SIGTERM)
     has(ends(s), "left: 55")
+
+
+def test_repl_18_lldb_is_asked_to_end_when_the_terminal_goes():
+    s, name = scene(ENDS, "cancelled"), "left/ends:stop"
+    s.at(name)
+    s.ask("breakpoint set -n pause_result", name)
+    os.kill(pid_of(s, os.path.basename(ENDS)[:15]), signal.SIGHUP)
+    has(ends(s, 129), "left: DebuggerQuit")
 
 
 def test_repl_18_killed_actor_ends_lldb():
