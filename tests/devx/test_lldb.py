@@ -214,6 +214,18 @@ def test_repl_18_lldb_is_asked_to_end_when_the_terminal_goes():
     has(ends(s, 129), "left: DebuggerQuit")
 
 
+def test_repl_18_one_actor_after_the_other():
+    s, seen = scene(ENDS, "queue"), set()
+    for _ in range(3):
+        s.expect(r"\(yoke: ([abc])/ends:stop\) ")
+        seen.add(s.p.match.group(1))
+        has(s.ask("frame select", s.p.match.group(1) + "/ends:stop"), "end_tree.c")
+        s.sign("go")
+        s.type("continue")
+    assert seen == set("abc"), seen
+    ends(s)
+
+
 def test_repl_18_killed_actor_ends_lldb():
     s = scene(STOPS, "lines")
     s.at(LINES)
