@@ -159,20 +159,62 @@ static yoke_error *cut_now(yoke_scope *scope)
     return yoke_checkpoint();
 }
 
-/* Beside the task that asks: before the root can have read the request; when it has put it in the line; or
- * when it has granted it, and this actor has not looked yet. */
+static bool is_root_stopped(void)
+{
+    char path[64], text[256] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)getppid());
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    if (f)
+        fclose(f);
+    const char *at = n ? strrchr(text, ')') : NULL;
+    return at && strncmp(at, ") T", 3) == 0;
+}
+
+static void stop_root(void)
+{
+    kill(getppid(), SIGSTOP);
+    while (!is_root_stopped())
+        usleep(1000);
+}
+
+static yoke_error *let_it_leave(void)
+{
+    for (int i = 0; i < 5; i++)
+        YOKE_TRY(yoke_checkpoint());
+    return NULL;
+}
+
+/* Beside the task that asks. `sent`: the root stands still, and reads the request and its end in one. */
+static yoke_error *cut_as_it_is_sent(yoke_scope *scope)
+{
+    YOKE_TRY(let_it_leave());
+    yoke_scope_cancel(scope, "cut");
+    yoke_error *e = let_it_leave();
+    kill(getppid(), SIGCONT);
+    return e;
+}
+
+/* `granted`: the root grants it while this actor stands still, and reads nothing. */
+static yoke_error *cut_when_granted(yoke_scope *scope)
+{
+    char path[512];
+    yoke_error *e = let_it_leave();
+    kill(getppid(), SIGCONT);
+    snprintf(path, sizeof path, "%s/cut", getenv("SIGNS"));
+    while (!e && access(path, F_OK) != 0)
+        usleep(5000);
+    yoke_scope_cancel(scope, "cut");
+    return e;
+}
+
 static yoke_error *cut_beside(void *scope)
 {
-    YOKE_TRY(yoke_checkpoint()); /* the request leaves */
-    if (is_cut("queued"))
-        YOKE_TRY(wait_for_sign("cut"));
-    while (is_cut("granted")) {
-        char path[512];
-        snprintf(path, sizeof path, "%s/cut", getenv("SIGNS"));
-        if (access(path, F_OK) == 0)
-            break;
-        usleep(5000);
-    }
+    if (is_cut("sent"))
+        return cut_as_it_is_sent(scope);
+    if (is_cut("granted"))
+        return cut_when_granted(scope);
+    YOKE_TRY(wait_for_sign("cut"));
     yoke_scope_cancel(scope, "cut");
     return NULL;
 }
@@ -216,6 +258,8 @@ static yoke_error *cut_in_scope(yoke_portal *root, const lock_args *args)
     yoke_nursery n;
     YOKE_TRY(yoke_nursery_open(&n));
     yoke_error *e = yoke_scope_open(&scope);
+    if (is_cut("sent") || is_cut("granted"))
+        stop_root();
     if (!e && !is_cut("holding") && !is_cut("releasing"))
         e = yoke_spawn(&n, cut_beside, &scope);
     if (!e)
