@@ -182,6 +182,16 @@ static void own_handler(int number)
     (void)ignored;
 }
 
+static void say_whose(const char *where)
+{
+    struct sigaction now;
+    sigaction(SIGTRAP, NULL, &now);
+    SAY("%s: SIGTRAP is %s", where,
+        now.sa_handler == own_handler ? "the program's"
+        : now.sa_handler == SIG_DFL   ? "by default"
+                                      : "another's");
+}
+
 static yoke_error *run_into_it(void)
 {
     volatile int local = 42;
@@ -206,6 +216,7 @@ static yoke_error *breakpoints(yoke_actors *actors)
 {
     pthread_t thread;
     int done = 0;
+    say_whose("inside");
     YOKE_TRY(run_into_it());
     pthread_create(&thread, NULL, run_into_it_in_thread, &done);
     yoke_error *e = NULL;
@@ -233,6 +244,7 @@ static int instructions(int debug_mode, bool own)
         YOKE_BREAKPOINT();
     }
     say_result("run", yoke_run(with_actors, &debug_mode, NULL));
+    say_whose("after");
     YOKE_BREAKPOINT();
     SAY("after");
     return 0;

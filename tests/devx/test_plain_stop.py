@@ -196,7 +196,8 @@ def test_cfg_05_breakpoint_hook_while_the_runtime_runs():
     has(s.ask("bt", "root/main"), "plain_stop.c:%d" % line("raised in the task"))
     s.type("continue")
     said = s.end().split("(yoke: ")[-1]
-    has(said, "run: goes on", "own handler", "after")
+    has(said, "run: goes on", "after: SIGTRAP is the program's", "own handler\r\nafter")
+    has(s.said, "inside: SIGTRAP is another's")
     assert s.said.count("own handler") == 2, s.said
 
 
@@ -213,14 +214,14 @@ def test_cfg_05_the_default_is_back():
     s.at("root/main")
     s.type("quit")
     said = s.end(-signal.SIGTRAP)
-    has(said, "run: the debugger was told to quit")
-    assert "after" not in said, said
+    has(said, "run: the debugger was told to quit", "after: SIGTRAP is by default")
+    assert "\nafter\r" not in said, said
 
 
 def test_cfg_05_without_debug_mode():
     said = Scene(PROGRAM, "instructions_off", {"YOKE_DEBUG": ""}).end()
     assert said.count("YOKE_BREAKPOINT: the debugger is off") == 2 and "(yoke: " not in said, said
-    has(said, "task: 43, errno kept", "thread: goes on", "run: goes on", "after")
+    has(said, "inside: SIGTRAP is the program's", "task: 43, errno kept", "thread: goes on", "run: goes on", "own handler\r\nafter")
     assert said.count("own handler") == 3, said  # before, raised in the task, after
 
 
