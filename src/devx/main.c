@@ -1,5 +1,6 @@
 /* The program's main(): the actor floor's, with what this floor adds to it. */
 #include "actor/main.h"
+#include "devx/break_table.h"
 #include "devx/breakpoint.h"
 #include "devx/commands.h"
 #include "devx/core.h"
@@ -47,8 +48,10 @@ static yoke_error *runtime_begins(struct actor *a)
 {
     session_runtime_begins(a);
     error_stop_begin(a);
-    if (a->debug_mode)
+    if (a->debug_mode) {
         trap_begin();
+        break_table_begin();
+    }
     install_crash(a);
     return dump_begin(a);
 }
@@ -56,6 +59,7 @@ static yoke_error *runtime_begins(struct actor *a)
 /* Where the program goes on without the actor, or the whole process ends: it is its own again. */
 static void leave_process(void)
 {
+    break_table_end();
     trap_end();
     session_runtime_ends();
     error_stop_end();

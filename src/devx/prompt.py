@@ -163,9 +163,11 @@ class Session:
         self.first = self.who(), task
         self.own = False  # a command of ours moves the process, and not the person's
         self.silent = False  # and nobody is to see where it stops
+        self.kept = Kept(self)
         self.moving = None  # who moves: (task, thread), or "all" after `continue`
         self.leaving = self.told = self.fatal = False
         self.stopped = self.met = False  # since the last prompt
+        self.at = None  # the thread that stopped last
         self.confirm = None  # as the person has set it, while we have it otherwise
         self.meets = None
         self.over = []  # watchpoints whose block has been left
@@ -230,12 +232,13 @@ class Session:
 
     def before_continue(self, command):
         self.commands.come_back()
-        self.answer(GO_ON)
         if command == "continue" and is_alive() and not self.crashed and not self.fatal and self.has_breakpoints():
+            self.leave_stop()
             self.will_move("all")
             self.tell_that_it_stays()
             return
-        self.leaving = True
+        self.answer(GO_ON)
+        self.leave()
         gdb.set_convenience_variable("yoke_leaves", 1)
 
     def before_move(self):
@@ -256,8 +259,16 @@ class Session:
         self.confirm = None
         quietly("set confirm off")
         if not self.leaving:
-            self.leaving = True
             self.answer(GO_ON if newest_of_history() == self.history else QUIT)
+            self.leave()
+
+    def leave(self):
+        self.leaving = True
+        if is_alive() and not self.stop.waits and self.at and self.at.is_valid():
+            self.at.switch()
+            if gdb.newest_frame().pc() in self.kept.addresses():  # it has stopped there, and would once more
+                self.run_silently("stepi")
+        self.kept.give_back()
 
     def has_breakpoints(self):
         """Or watchpoints, catchpoints: enabled ones, that were made at this prompt."""
@@ -279,7 +290,7 @@ class Session:
     def on_stop(self, event):
         if self.silent:
             return
-        self.moving, self.stopped = None, True
+        self.moving, self.stopped, self.at = None, True, gdb.selected_thread()
         self.fatal = isinstance(event, gdb.SignalEvent) and event.stop_signal in FATAL
 
     def on_exit(self, event):
@@ -303,6 +314,10 @@ class Session:
         self.task = self.name()
         if self.met and self.stop.stand():
             self.stop.show(self.actor, self.task)
+        if self.kept.hit:
+            say(f"yoke breakpoint {self.kept.hit} in actor `{self.actor}` (pid {gdb.selected_inferior().pid}), task `{self.task}`: ")
+            undisturbed("frame")
+            self.kept.hit = None
         for watch in self.over:
             say(f"\nWatchpoint {watch.number} deleted because the program has left the block in\n"
                 "which its expression is valid.\n")
@@ -479,6 +494,153 @@ class Watches:
         return parked if parked is not None else commands.task_at(register("sp", gdb.selected_frame()))
 
 
+# ---- breakpoints for the actor's life ----
+
+
+class Kept:
+    """
+    In the process: a table of instructions that are replaced by int3 while no debugger is there (devx/break_table.h). While
+    one is, it puts back the code and has breakpoints of its own there.
+    """
+
+    HEAD, ENTRY, INT3 = "=II", "=QIB3x", b"\xcc"
+    COUNT = 64  # BREAK_ENTRIES
+
+    def __init__(self, session):
+        self.session, self.points, self.hit = session, {}, None
+        try:
+            self.table = int(gdb.parse_and_eval("&devx_break_table"))
+        except gdb.error:
+            self.table = None
+        if self.table is not None:
+            self.take_over()
+
+    def read(self, address, form):
+        return struct.unpack(form, bytes(gdb.selected_inferior().read_memory(address, struct.calcsize(form))))
+
+    def entries(self):
+        """(where it stands, address, number, byte) of each place of the table."""
+        size, first = struct.calcsize(self.ENTRY), self.table + struct.calcsize(self.HEAD)
+        for i in range(self.COUNT):
+            yield (first + i * size, *self.read(first + i * size, self.ENTRY))
+
+    def used(self):
+        return [entry for entry in self.entries() if entry[2]] if self.table is not None else []
+
+    def addresses(self):
+        return [entry[1] for entry in self.used()]
+
+    def write(self, at, address, number, byte):
+        gdb.selected_inferior().write_memory(at, struct.pack(self.ENTRY, address, number, byte))
+
+    def take_over(self):
+        if any(self.read(self.table + struct.calcsize(self.HEAD), self.ENTRY)):
+            for _, address, number, byte in self.used():
+                gdb.selected_inferior().write_memory(address, bytes([byte]))
+                self.point(address, number)
+
+    def give_back(self):
+        """The process is left: from now on it stops itself."""
+        if not is_alive():
+            return
+        for address in self.addresses():
+            gdb.selected_inferior().write_memory(address, self.INT3)
+
+    def point(self, address, number):
+        def is_it():
+            if not self.session.silent:
+                self.hit = number
+            return not self.session.silent
+
+        self.points[number] = Point(f"*{address:#x}", is_it)
+
+    def check(self):
+        if self.table is None or not self.read(self.table, self.HEAD)[0]:
+            raise gdb.GdbError("yoke: breakpoints for an actor's life need x86-64, debug mode and the library's symbols")
+
+    def add(self, location):
+        self.check()
+        for address in addresses_of(location):
+            self.add_at(address)
+
+    def add_at(self, address):
+        entries = list(self.entries())
+        place = next((e for e in entries if e[1] == address), None) or next((e for e in entries if not e[1]), None) \
+            or next((e for e in entries if not e[2]), None)
+        if place is None:
+            raise gdb.GdbError(f"yoke: there are {self.COUNT} of them already")
+        if place[2] and place[1] == address:
+            raise gdb.GdbError(f"yoke: breakpoint {place[2]} is there")
+        number = max(entry[2] for entry in entries) + 1
+        byte = self.read(address, "=B")[0]
+        self.write(place[0], address, number, byte)
+        self.point(address, number)
+        say(f"yoke breakpoint {number} at {place_of(address)}: it stops this actor, as a pause does, till `yoke delete {number}`\n")
+
+    def delete(self, number):
+        for at, address, known, byte in self.used():
+            if known == number:
+                self.write(at, address, 0, byte)
+                self.points.pop(number).delete()
+                return
+        raise gdb.GdbError(f"yoke: no breakpoint {number}: `yoke break` lists them")
+
+    def show(self):
+        for _, address, number, _ in self.used():
+            say(f"{number}  {place_of(address)}\n")
+        if not self.used():
+            say("No yoke breakpoints.\n")
+
+
+def addresses_of(location):
+    """Where gdb would set a breakpoint, behind the prologue of a function."""
+    try:
+        point = gdb.Breakpoint(location, internal=True)
+    except RuntimeError as e:
+        raise gdb.GdbError(str(e))
+    text = quietly("maint info breakpoints")
+    point_number = point.number
+    point.delete()
+    found = re.findall(rf"^{point_number}(?:\.\d+)? +.*?(0x[0-9a-f]+) in ", text, re.M)
+    if not found:
+        raise gdb.GdbError(f"yoke: no code at {location}")
+    return [int(address, 16) for address in dict.fromkeys(found)]
+
+
+def place_of(address):
+    block, sal = gdb.block_for_pc(address), gdb.find_pc_line(address)
+    name = f"{block.function} at " if block and block.function else ""
+    return f"{name}{sal.symtab.filename}:{sal.line}" if sal.symtab else f"{address:#x}"
+
+
+class Break(gdb.Command):
+    """Set a breakpoint that lasts as long as the actor.
+Usage: yoke break [LOCATION]
+It holds when the prompt has been left: a task or thread that comes there stops as by yoke_pause, and waits for the terminal.
+Other threads may pass in the moment in which one goes over it. Without an argument: lists them."""
+
+    def __init__(self, kept):
+        super().__init__("yoke break", gdb.COMMAND_BREAKPOINTS, gdb.COMPLETE_LOCATION)
+        self.kept = kept
+
+    def invoke(self, argument, from_tty):
+        self.kept.add(argument) if argument else self.kept.show()
+
+
+class Delete(gdb.Command):
+    """Delete a breakpoint that `yoke break` has set.
+Usage: yoke delete NUMBER"""
+
+    def __init__(self, kept):
+        super().__init__("yoke delete", gdb.COMMAND_BREAKPOINTS)
+        self.kept = kept
+
+    def invoke(self, argument, from_tty):
+        if not argument.isdigit():
+            raise gdb.GdbError("yoke: which number? `yoke break` lists them")
+        self.kept.delete(int(argument))
+
+
 # ---- the beginning ----
 
 
@@ -531,6 +693,9 @@ def begin(actor, task, pid, owed, crashed, **stop):
     Part("yoke-before", session.before)
     Part("yoke-after", Watches(session).after)
     Advance(session)
+    if session.commands.scope:
+        Break(session.kept)
+        Delete(session.kept)
     define_hooks()
     count_history()
     gdb.events.stop.connect(session.on_stop)

@@ -72,6 +72,15 @@ static void quit(void)
         pause_owe_quit();
 }
 
+void trap_stop(const char *call, void *caller, void *frame)
+{
+    int error = errno;
+    struct session_stop s = {.why = "breakpoint", .caller = caller, .frame = frame};
+    if (stop_if_can(call, &s) == PAUSE_QUIT)
+        quit();
+    errno = error;
+}
+
 /* On the stack that it interrupts, which is a task's own: so that it can park. */
 static void on_trap(int number, siginfo_t *info, void *context)
 {
@@ -82,12 +91,7 @@ static void on_trap(int number, siginfo_t *info, void *context)
         leave_to_program(number, info, context);
         return;
     }
-    int error = errno;
-    struct session_stop s = {
-        .why = "breakpoint", .caller = step_over(info, context), .frame = __builtin_frame_address(0)};
-    if (stop_if_can("YOKE_BREAKPOINT", &s) == PAUSE_QUIT)
-        quit();
-    errno = error;
+    trap_stop("YOKE_BREAKPOINT", step_over(info, context), __builtin_frame_address(0));
 }
 
 /* ---- life ---- */

@@ -189,11 +189,23 @@ static yoke_error *calls(yoke_context *ctx, const yoke_type_none *args, yoke_typ
     return e;
 }
 
+static yoke_error *three(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    YOKE_TRY(yoke_pause());
+    for (int i = 0; i < 3; i++) {
+        bump();
+        YOKE_TRY(yoke_checkpoint());
+    }
+    SAY("left: counter %d", counter);
+    return NULL;
+}
+
 YOKE_MODULE(repl, YOKE_CONTEXT(frames, none, none, none), YOKE_CONTEXT(ten, none, none, none),
             YOKE_CONTEXT(pause_twice, none, none, none), YOKE_CONTEXT(two_tasks, none, none, none),
             YOKE_CONTEXT(fail, none, none, none), YOKE_CONTEXT(crash, none, none, none),
             YOKE_CONTEXT(leave, none, none, none), YOKE_CONTEXT(calls, none, none, none),
-            YOKE_CONTEXT(wait, none, none, none));
+            YOKE_CONTEXT(wait, none, none, none), YOKE_CONTEXT(three, none, none, none));
 
 /* ---- scenes ---- */
 
@@ -226,6 +238,7 @@ ONE(crash)
 ONE(leave)
 ONE(calls)
 ONE(wait)
+ONE(three)
 
 /* The root itself. */
 static yoke_error *root(yoke_actors *actors)
@@ -262,6 +275,7 @@ static const struct scene scenes[] = {
     {"leave", leave_in_a_child},
     {"calls", calls_in_a_child},
     {"wait", wait_in_a_child},
+    {"three", three_in_a_child},
     {"root", root},
     {"pair", pair},
     {NULL},

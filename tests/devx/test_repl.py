@@ -9,6 +9,8 @@ import signal
 import sys
 import tempfile
 
+import pexpect
+
 from prompt import CALLS, Scene, pid_of, run_tests, wait_till
 
 PROGRAM = sys.argv[1]
@@ -395,6 +397,117 @@ def test_repl_05_others_wait_till_the_session_ends():
     s.sign("end")
     said = s.end()
     assert "left: after both" in said and "right: waited" in said, said
+
+
+# ---- breakpoints for the actor's life ----
+
+
+def keeps(scene, at, location="bump"):
+    s = Scene(PROGRAM, scene)
+    s.at(at)
+    has(s.ask("yoke break " + location, at), r"^yoke breakpoint 1 at %s at .*repl_tree.c:%d: " % (location, LINES[{"bump": "bump", "twice": "in twice"}[location]]))
+    return s
+
+
+def test_repl_06_it_stops_the_actor_when_nobody_debugs_it():
+    at = "left/repl:three"
+    s = keeps("three", at)
+    debuggers = set()
+    for count in range(3):
+        debuggers.add(pid_of(s, "gdb"))
+        s.type("continue")
+        said = s.at(at)
+        has(said, r"detached\]", r"^breakpoint in actor `left` \(pid \d+\), task `repl:three`: #\d+ .*\bbump \(\)")
+        at_line(said, "bump")
+        got = value(s, "counter", at)
+        assert got == count, (got, count, s.said)
+    assert len(debuggers) == 3, debuggers
+    has(s.ask("yoke break", at), r"^1  bump at .*repl_tree.c:%d$" % LINES["bump"])
+    s.ask("next", at)  # it can be stepped from
+    assert value(s, "counter", at) == 3
+    s.type("continue")
+    s.expect("left: counter 3")
+    s.end()
+
+
+def test_repl_06_it_can_be_deleted():
+    at = "left/repl:three"
+    s = keeps("three", at)
+    s.type("continue")
+    s.at(at)
+    has(s.ask("yoke delete 7", at), r"^yoke: no breakpoint 7: `yoke break` lists them$")
+    s.ask("yoke delete 1", at)
+    has(s.ask("yoke break", at), r"^No yoke breakpoints\.$")
+    has(s.ask("yoke break no_such_function", at), "no_such_function")
+    s.type("continue")
+    s.expect("left: counter 3")
+    s.end()
+
+
+def test_repl_06_while_the_session_lasts_it_is_gdbs():
+    at = "left/repl:three"
+    s = keeps("three", at)
+    s.ask("break %d" % LINES["bump"], at)
+    s.ask("disable 1", at)
+    s.ask("tbreak abort", at)
+    s.type("continue")
+    for count in range(3):
+        said = s.at(at)
+        has(said, r"^yoke breakpoint 1 in actor `left` \(pid \d+\), task `repl:three`: #0 +bump \(\)")
+        assert value(s, "counter", at) == count and "detached" not in said
+        s.type("continue" if count < 2 else "detach")
+    s.expect("left: counter 3")
+    s.end()
+
+
+def test_repl_06_any_task_that_comes_there():
+    s = keeps("ten", T5, "twice")
+    names = set()
+    for _ in range(8):
+        s.type("continue")
+        said, name = at_any(s)
+        has(said, r"^breakpoint in actor `left`")
+        value(s, "n", name)
+        names.add(name)
+    assert len(names) > 5, names
+    s.ask("yoke delete 1", name)
+    while True:  # those that came there before are still to be served
+        s.type("continue")
+        if s.p.expect([r"\(yoke: left/t\d\) ", pexpect.EOF]):
+            break
+        s.said += s.p.before
+    assert "left: 9 laps" in s.said + s.p.before, s.said
+    s.end()
+
+
+def test_repl_06_quit_is_told_by_the_next_checkpoint():
+    at = "left/repl:three"
+    s = keeps("three", at)
+    s.type("continue")
+    s.at(at)
+    s.type("quit")
+    said = s.end(1)
+    assert "DebuggerQuit" in said and "left: counter" not in said, said
+
+
+def test_repl_06_it_waits_for_the_terminal():
+    at = "left/repl:pause_twice"
+    s = Scene(PROGRAM, "pair")
+    s.at(at)
+    s.ask("yoke break bump", at)
+    s.sign("right")
+    s.expect(r"right/repl:wait waits for the debugger")
+    s.at(at)
+    s.type("continue")
+    s.at("right/repl:wait")
+    s.type("continue")
+    at_line(s.at(at), "bump")
+    s.ask("yoke delete 1", at)
+    s.type("continue")
+    s.at(at)
+    s.type("continue")
+    s.sign("end")
+    assert "left: after both" in s.end()
 
 
 # ---- calls ----
