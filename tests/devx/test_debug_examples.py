@@ -490,6 +490,7 @@ def test_exd_23_foreign_loop_bp_continue(s):
     s.type("c")
     has(s.at("root/host"), "pause in actor `root`", "yoke_error *e = yoke_pause();")
     has(s.ask("bt", "root/host"), "on_call", "uv_run")
+    assert re.search(r"main +waits in yoke_event_wait for .*foreign_loop_bp\.c", s.ask("yoke tasks", "root/host"))
     said = s.ends("c", 0)
     has(said, "the loop's heart has beaten")
     assert "rror" not in said, said

@@ -179,7 +179,7 @@ def test_ex_14_we_are_processes(backend):
 # ---- guests on other loops: both sides have all their turns, none of them much too late
 
 LINE = r"(.*\S) +(\d+) times, median ([\d.]+) ms, at most ([\d.]+) ms"
-MUCH = 50  # ms, in the middle: a busy machine included
+MUCH = 200  # ms, in the middle: a busy machine included
 
 
 def both_sides_go_on(ran):
