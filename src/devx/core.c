@@ -2,8 +2,7 @@
 
 #include "base/memory.h"
 #include "devx/direct.h"
-
-#include <yoke/task.h>
+#include "task/bound.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,9 +50,9 @@ static yoke_error *outcome(const struct core_file *f, int status, int log)
 
 static yoke_error *wait_for_gdb(yoke_process *gdb, int *status)
 {
-    yoke_scope bound;
-    YOKE_TRY(yoke_fail_after(&bound, core_file_bound_ns()));
-    yoke_error *e = yoke_scope_close(&bound, yoke_process_wait(gdb, status));
+    struct bound bound;
+    YOKE_TRY(bound_open(&bound, core_file_bound_ns(), &(yoke_scope_options){.fail = true}));
+    yoke_error *e = bound_close(&bound, yoke_process_wait(gdb, status));
     if (!e || !yoke_error_is(e, &YOKE_TOO_SLOW))
         return e;
     yoke_error_free(e);

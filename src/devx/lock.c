@@ -7,6 +7,7 @@
 #include "actor/server.h"
 #include "base/memory.h"
 #include "devx/terminal.h"
+#include "task/bound.h"
 
 #include <signal.h>
 #include <string.h>
@@ -242,9 +243,9 @@ static yoke_error *tell_debugger(void *arg, pid_t debugger)
  */
 static yoke_error *expect_release(const struct served *served)
 {
-    yoke_scope s;
-    YOKE_TRY(yoke_move_on_after(&s, YOKE_MS(RELEASE_MS)));
-    return yoke_scope_close(&s, expect_word(served->stream, served->ctx, "LockRelease"));
+    struct bound b;
+    YOKE_TRY(bound_open(&b, YOKE_MS(RELEASE_MS), NULL)); /* the clock stands still till then */
+    return bound_close(&b, expect_word(served->stream, served->ctx, "LockRelease"));
 }
 
 static yoke_error *serve_stream(struct tty_lock *lock, struct served *served, struct tty_request *r,

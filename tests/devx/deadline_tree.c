@@ -149,6 +149,14 @@ static yoke_error *crash(yoke_context *ctx, const yoke_type_none *args, yoke_typ
     return NULL;
 }
 
+static yoke_error *pause_then_crash(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
+{
+    YOKE_TRY(yoke_context_started(ctx, NULL));
+    YOKE_TRY(yoke_pause());
+    write_nowhere();
+    return NULL;
+}
+
 /* Does so because it is cancelled: after the deadline of whoever does that. */
 static yoke_error *crash_in_cleanup(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result)
 {
@@ -180,6 +188,7 @@ static yoke_error *middle(yoke_context *ctx, const yoke_type_none *args, yoke_ty
 static yoke_error *middle_pauses(yoke_context *ctx, const yoke_type_none *args, yoke_type_none *result);
 YOKE_MODULE(times, YOKE_CONTEXT(limits, none, none, none), YOKE_CONTEXT(pause_in_time, none, none, none),
             YOKE_CONTEXT(fail, none, none, none), YOKE_CONTEXT(crash, none, none, none),
+            YOKE_CONTEXT(pause_then_crash, none, none, none),
             YOKE_CONTEXT(crash_in_cleanup, none, none, none), YOKE_CONTEXT(fail_in_cleanup, none, none, none),
             YOKE_CONTEXT(wait, none, none, none), YOKE_CONTEXT(middle, none, none, none),
             YOKE_CONTEXT(middle_pauses, none, none, none), YOKE_CALL(sleep_long, none, none));
@@ -326,6 +335,12 @@ static yoke_error *root_pauses_and_says(yoke_actors *actors)
     return pause_beside(actors, pause_and_say);
 }
 
+static yoke_error *child_crashes_in_a_step(yoke_actors *actors)
+{
+    static const struct part parts[] = {{"left", "times:pause_then_crash"}, {NULL}};
+    return with_parts(actors, parts, limits_of_root);
+}
+
 static yoke_error *child_crashes(yoke_actors *actors)
 {
     static const struct part parts[] = {
@@ -451,6 +466,7 @@ static const struct scene scenes[] = {
     {"root_pauses", root_pauses},
     {"root_pauses_and_says", root_pauses_and_says},
     {"child_crashes", child_crashes},
+    {"child_crashes_in_a_step", child_crashes_in_a_step},
     {"child_starts_late", child_starts_late},
     {"open_pauses", open_pauses},
     {"timeout_crash", timeout_crash},

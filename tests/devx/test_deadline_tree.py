@@ -306,6 +306,23 @@ def test_teardown_22_freeze_while_a_child_has_crashed():
     assert "died of SIGSEGV" in said and not spans(said), said  # they were cancelled before
 
 
+def test_teardown_22_freeze_and_a_crash_in_a_step():
+    """The crashed one can't say that it has done with its first session, and is not waited for."""
+    at = "left/times:pause_then_crash"
+    s = scene("child_crashes_in_a_step", LIMIT, YOKE_DEBUG="freeze")
+    s.at(at)
+    s.type("next")
+    s.at(at)
+    s.type("next")
+    s.expect("received signal SIGSEGV")
+    s.at(at)
+    s.type("continue")
+    s.expect("SIGSEGV in actor `left`")
+    s.at(at)
+    s.type("continue")
+    assert "died of SIGSEGV" in s.end(1)
+
+
 def test_teardown_22_who_starts_meanwhile_begins_frozen():
     left = "left/times:pause_in_time"
     s = scene("child_starts_late", LIMIT, YOKE_DEBUG="freeze")
