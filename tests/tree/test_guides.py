@@ -11,7 +11,7 @@ import tempfile
 include, library, compiler, *guides = sys.argv[1:]
 
 PROGRAM = re.compile(r"^```c\n(.*?)^```\n(?:\n```\n(.*?)^```\n)?", re.S | re.M)
-LIBRARIES = ["-lmsgpackc", "-ldw", "-lunwind", "-lnettle", "-pthread"]
+LIBRARIES = ["-lmsgpackc", "-ldw", "-lunwind-generic", "-lunwind", "-lnettle", "-pthread"]
 
 
 def programs(guide):
