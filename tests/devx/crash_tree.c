@@ -400,7 +400,65 @@ static yoke_error *root_crashes_later(yoke_actors *actors)
     return yoke_context_close(right, NULL);
 }
 
+/* ---- what the runtime refuses ---- */
+
+static yoke_error *open_unexposed(yoke_portal *portal)
+{
+    yoke_context *ctx;
+    YOKE_TRY(yoke_context_open(portal, &ctx, "crash:work", NULL, NULL));
+    return yoke_context_close(ctx, NULL);
+}
+
+/* `left` serves no module. */
+static yoke_error *not_found(yoke_actors *actors)
+{
+    yoke_portal *portal;
+    YOKE_TRY(yoke_actors_start(actors, "left", NULL, &portal));
+    return open_unexposed(portal);
+}
+
+static yoke_error *interrupt(void *arg)
+{
+    raise(SIGINT);
+    return NULL;
+}
+
+/* The request is on its way when ctrl-c comes. */
+static yoke_error *not_found_and_ctrl_c(yoke_actors *actors)
+{
+    yoke_nursery n;
+    YOKE_TRY(yoke_nursery_open(&n));
+    yoke_error *e = yoke_spawn(&n, interrupt, NULL);
+    return yoke_nursery_close(&n, yoke_error_join(e, not_found(actors)));
+}
+
+/* Till ctrl-c, whenever that comes. */
+static yoke_error *not_found_again(yoke_actors *actors)
+{
+    yoke_portal *portal;
+    YOKE_TRY(yoke_actors_start(actors, "left", NULL, &portal));
+    for (bool said = false;; said = true) {
+        yoke_error *e = open_unexposed(portal);
+        if (!yoke_error_find(e, &YOKE_MODULE_NOT_EXPOSED))
+            return e;
+        yoke_error_free(e);
+        if (!said)
+            SAY("root: is refused");
+    }
+}
+
+static yoke_error *not_found_and_failed(yoke_actors *actors)
+{
+    yoke_error *refusal = not_found(actors);
+    yoke_error_free(refusal);
+    return yoke_raise(&YOKE_BROKEN_RESOURCE, "the root's own task"); /* the line of the failure */
+}
+
 static const struct scene scenes[] = {
+    {"not_found", not_found},
+    {"not_found_and_ctrl_c", not_found_and_ctrl_c},
+    {"not_found_again", not_found_again},
+    {"not_found_and_failed", not_found_and_failed},
     {"nothing", nothing},
     {"root_later", root_crashes_later},
     {"segv", child_crashes},

@@ -471,6 +471,32 @@ def test_crash_10_debugger_killed():
     s.end(-signal.SIGSEGV)
 
 
+def test_crash_19_endpoint_not_found():
+    said = Scene(PROGRAM, "not_found").end(1)
+    has(said, "no module `crash` is exposed by this actor", "[ModuleNotExposed]")
+    assert "(yoke: " not in said, said
+
+
+def test_crash_19_endpoint_not_found_and_ctrl_c():
+    for debug in ("1", "levels", "raise"):
+        said = Scene(PROGRAM, "not_found_and_ctrl_c", {"YOKE_DEBUG": debug}).end(130)
+        assert "(yoke: " not in said and "interrupted" in said, said
+        s = Scene(PROGRAM, "not_found_again", {"YOKE_DEBUG": debug})
+        s.expect("root: is refused")
+        s.p.sendintr()
+        said = s.end(130)
+        assert "(yoke: " not in said and "interrupted" in said, said
+
+
+def test_crash_19_endpoint_not_found_and_the_task_failed():
+    s = Scene(PROGRAM, "not_found_and_failed")
+    has(s.at("root/main"), "error in actor `root`", "the root's own task", source_line("the line of the failure"))
+    s.type("continue")
+    said = s.end(1)
+    has(said, "the root's own task")
+    assert "left/" not in said, said
+
+
 def descriptors(pid):
     """What they are, and how many of them an epoll of the process watches."""
     folder, watched = "/proc/%d/fd" % pid, 0
