@@ -6,6 +6,7 @@
 #include "actor/freeze.h"
 #include "actor/server.h"
 #include "base/memory.h"
+#include "devx/debugger_crashed.h"
 #include "devx/terminal.h"
 #include "task/bound.h"
 
@@ -166,7 +167,8 @@ static yoke_error *run_debugger(struct tty_lock *lock, struct serving *s,
     int killed_by = 0;
     YOKE_TRY(yoke_scope_open(&scope));
     s->request->session = &scope;
-    yoke_error *e = debugger_run(target, &killed_by, debugger_is_ready, s);
+    yoke_error *e = target->crashed ? debugger_run_crashed(target, &killed_by, debugger_is_ready, s)
+                                    : debugger_run(target, &killed_by, debugger_is_ready, s);
     s->request->session = NULL;
     s->request->debugger = 0;
     e = yoke_scope_close(&scope, e);

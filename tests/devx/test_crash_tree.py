@@ -372,6 +372,16 @@ def test_crash_09_debugger_killed():
     has(s.end(1), "died of SIGSEGV [ActorDied]", "at crash_segv (")
 
 
+def test_crash_09_killed_at_its_prompt():
+    for scene in ("segv", "segv_below"):
+        s = Scene(PROGRAM, scene)
+        s.at(WORK)
+        os.kill(pid_of(s, "yoke-left"), signal.SIGKILL)
+        said = s.end(1)
+        assert re.search(r"actor `left` \(pid \d+\) died of SIGKILL", said), said
+        has(said, "at address 0x10", line_of("the line of SIGSEGV"))
+
+
 def test_crash_11_waits_while_another_has_the_prompt():
     name = "left/crash:work_at_sign"
     s = Scene(PROGRAM, "crash_and_stop", {"YOKE_LOG": "cancel"})
