@@ -671,7 +671,8 @@ static yoke_error *end_children(yoke_actors *actors, yoke_error *e)
     return e;
 }
 
-yoke_error *yoke_actors_close(yoke_actors *actors, yoke_error *e)
+/* Not inlined: the debugger looks for the frame that it returns to. */
+__attribute__((noinline)) yoke_error *yoke_actors_close(yoke_actors *actors, yoke_error *e)
 {
     if (!actors)
         return e;
@@ -689,7 +690,9 @@ yoke_error *yoke_actors_close(yoke_actors *actors, yoke_error *e)
         note_meanwhile(e);
     tell_outcome(actors);
     e = total(actors, e);
-    actor_error_leaves(actors->actor, e, actors->root ? ERROR_LEAVES_ROOT : ERROR_LEAVES_NURSERY);
+    actor_error_leaves(actors->actor, e,
+                       &(struct error_way){actors->root ? ERROR_LEAVES_ROOT : ERROR_LEAVES_NURSERY,
+                                           __builtin_return_address(0), __builtin_frame_address(0)});
     struct root *root = actors->root;
     discard(actors);
     return root ? root_close(root, e) : e;

@@ -15,6 +15,13 @@ struct child;
  * implicit root. */
 enum error_leaves { ERROR_LEAVES_TASK, ERROR_LEAVES_NURSERY, ERROR_LEAVES_ROOT };
 
+struct error_way {
+    enum error_leaves what;
+    /* The call that it leaves: where that returns to, and its frame. NULL: nothing of the program's is left
+     * on the stack. */
+    void *caller, *frame;
+};
+
 struct actor_hooks {
     /* In a child, before its runtime starts; `crash_fd` is the write end of the pipe that its parent reads
      * when it has died. */
@@ -26,7 +33,7 @@ struct actor_hooks {
     yoke_error *(*runtime_begins)(struct actor *a);
     void (*runtime_ends)(struct actor *a);
     /* In a task of an actor in debug mode, which may be kept there: an error is on its way out. */
-    void (*error_leaves)(struct actor *a, yoke_error *e, enum error_leaves what);
+    void (*error_leaves)(struct actor *a, yoke_error *e, const struct error_way *way);
     /* In the root: a signal has come that asks it to end. True: not now. Outside of any task. */
     bool (*root_signalled)(struct actor *a, int number);
     /* In a parent: a child is there. */

@@ -194,7 +194,7 @@ static yoke_error *run_app(struct root_run *run)
     YOKE_TRY(yoke_scope_open(&scope));
     a->app_scope = &scope;
     yoke_error *e = task_join_owed(task_here(), run->app(run->argc, run->argv));
-    actor_error_leaves(a, e, ERROR_LEAVES_TASK);
+    actor_error_leaves(a, e, &(struct error_way){ERROR_LEAVES_TASK, NULL, NULL});
     a->app_scope = NULL;
     return yoke_scope_close(&scope, e);
 }

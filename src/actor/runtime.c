@@ -131,10 +131,10 @@ yoke_error *yoke_actor_cancel_self(void)
     return NULL;
 }
 
-void actor_error_leaves(struct actor *a, yoke_error *e, enum error_leaves what)
+void actor_error_leaves(struct actor *a, yoke_error *e, const struct error_way *way)
 {
     if (e && a->debug_mode && a->hooks && a->hooks->error_leaves)
-        a->hooks->error_leaves(a, e, what);
+        a->hooks->error_leaves(a, e, way);
 }
 
 void actor_serves(struct actor *a)

@@ -98,7 +98,7 @@ void actor_free(struct actor *a);
  * again does nothing. */
 void actor_cancel(struct actor *a, const yoke_uid *canceller);
 /* For the debugger: `e` (NULL: nothing happens) is about to leave a task's function, or a nursery's close. */
-void actor_error_leaves(struct actor *a, yoke_error *e, enum error_leaves what);
+void actor_error_leaves(struct actor *a, yoke_error *e, const struct error_way *way);
 /* One of its endpoints' tasks begins, ends. */
 void actor_serves(struct actor *a);
 void actor_served(struct actor *a);

@@ -159,7 +159,7 @@ static yoke_error *run_scoped(struct yoke_context *ctx, void *result)
         context_cancel_served(ctx, &ctx->canceller, (struct text_view){0});
     yoke_error *e = task_join_owed(task_here(), run_endpoint(ctx, result));
     if (strncmp(ctx->name, "yoke.", 5) != 0) /* none of the runtime's own */
-        actor_error_leaves(ctx->peer->actor, e, ERROR_LEAVES_TASK);
+        actor_error_leaves(ctx->peer->actor, e, &(struct error_way){ERROR_LEAVES_TASK, NULL, NULL});
     ctx->scope_open = false;
     return yoke_scope_close(&ctx->scope, e);
 }

@@ -89,5 +89,5 @@ yoke_error *debugger_run_crashed(const struct debugger_target *target, int *kill
     if (!e)
         e = debugger_run(target, killed_by, is_ready, &c);
     yoke_nursery_cancel(&session, "the debugger has left");
-    return yoke_nursery_close(&session, e);
+    return yoke_nursery_close_flat(&session, e);
 }

@@ -94,15 +94,15 @@ static void find_place(const yoke_error *leaf, struct session_stop *s)
     }
 }
 
-__attribute__((noinline)) void error_stop_leaves(struct actor *a, yoke_error *e, enum error_leaves what)
+__attribute__((noinline)) void error_stop_leaves(struct actor *a, yoke_error *e, const struct error_way *way)
 {
-    const yoke_error *cause = find_cause(a, e, what);
+    const yoke_error *cause = find_cause(a, e, way->what);
     if (!cause)
         return;
     char *text = yoke_error_text(e);
     struct session_stop s = {.why = "error",
-                             .caller = __builtin_return_address(0),
-                             .frame = __builtin_frame_address(0),
+                             .caller = way->caller ? way->caller : __builtin_return_address(0),
+                             .frame = way->frame ? way->frame : __builtin_frame_address(0),
                              .text = text};
     find_place(cause, &s);
     stop_at("an error", &s);

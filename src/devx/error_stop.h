@@ -5,7 +5,7 @@
 #include "actor/runtime.h"
 
 /* As actor_hooks.error_leaves. */
-void error_stop_leaves(struct actor *a, yoke_error *e, enum error_leaves what);
+void error_stop_leaves(struct actor *a, yoke_error *e, const struct error_way *way);
 /* Is there more in it than cancellation, ctrl-c, and the debugger's own word? */
 bool error_stop_is_failure(const yoke_error *e);
 /* A person has seen it: it does not stop any more in this process. */

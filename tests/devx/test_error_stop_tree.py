@@ -103,12 +103,15 @@ def test_crash_15_level_by_level():
     has(s.at("leaf/err:fail"), "no luck with 44")
     s.type("continue")
     has(s.at("left/err:middle"), "error: a task of actor `leaf` failed", "caused by: no luck with 44")
+    # Where the place is listed, and in whose frame one stands: who has closed the nursery.
+    has(s.ask("frame", "left/err:middle"), " in middle (", "return yoke_actors_close(actors, ")
     s.type("continue")
     has(s.at("root/main"), "error: a task of actor `leaf` failed", "came by actors `leaf`, `left`")
+    has(s.ask("frame", "root/main"), " in play (", "return yoke_actors_close(actors, ")
     s.type("continue")
     said = s.end(1)
     assert prompts(said) == ["leaf/err:fail", "left/err:middle", "root/main"], said
-    assert said.count("(yoke: ") == 3, said
+    assert said.count("(yoke: ") == 5, said
 
 
 def test_crash_15_once_is_the_default():
