@@ -367,8 +367,7 @@ def test_repl_05_a_crash_stops_it_as_a_signal():
 def test_repl_05_the_process_ends_meanwhile():
     s = stays("leave", "left/repl:leave")
     s.type("continue")
-    s.expect("left: leaves")
-    s.expect(r"exited with code 03\]")
+    s.expect("left: leaves")  # and gdb, by itself or because the root has seen it first
     said = s.end(1)
     assert "actor `left`" in said, said
 
