@@ -400,6 +400,9 @@ static yoke_error *start(yoke_actors *actors, const struct start *s, yoke_portal
     uid_make(&uid, s->name);
     struct spawned spawned;
     enum yoke_backend backend = o->backend != YOKE_BACKEND_DEFAULT ? o->backend : actors->options.backend;
+    const struct actor_hooks *hooks = actors->actor->hooks;
+    if (spawn_debug_mode(actors, o) && hooks && hooks->debugged_child_starts)
+        hooks->debugged_child_starts(actors->actor);
     YOKE_TRY(spawn_process(actors->actor, backend, o->command, &uid, &spawned));
     struct child *c;
     yoke_error *e = child_new(&c, actors, &uid, spawned.process, spawned.crash_fd);
@@ -408,8 +411,8 @@ static yoke_error *start(yoke_actors *actors, const struct start *s, yoke_portal
         return e;
     }
     c->debug_mode = spawn_debug_mode(actors, o);
-    if (c->actor->hooks && c->actor->hooks->child_starts)
-        c->actor->hooks->child_starts(c);
+    if (hooks && hooks->child_starts)
+        hooks->child_starts(c);
     e = connect_child(actors, c, spawned.channel_fd, s);
     if (!e && o->listen)
         e = registrar_bid_listen(c, o->listen);

@@ -6,7 +6,11 @@
 static const struct {
     const char *text;
     unsigned word;
-} words[] = {{"1", 0}, {"raise", DEBUG_RAISE}, {"levels", DEBUG_LEVELS}, {"freeze", DEBUG_FREEZE}};
+} words[] = {{"1", 0},
+             {"raise", DEBUG_RAISE},
+             {"levels", DEBUG_LEVELS},
+             {"freeze", DEBUG_FREEZE},
+             {"direct", DEBUG_DIRECT}};
 enum { WORDS = sizeof words / sizeof *words };
 
 static yoke_error *take_word(struct debug *out, const char *text, size_t size)
@@ -16,10 +20,11 @@ static yoke_error *take_word(struct debug *out, const char *text, size_t size)
             out->words |= words[i].word;
             return NULL;
         }
-    return yoke_raise(&YOKE_USAGE,
-                      "YOKE_DEBUG: `%.*s` is no word of it: it can be 0, or 1, raise, levels and freeze, "
-                      "separated by commas",
-                      (int)size, text);
+    return yoke_raise(
+        &YOKE_USAGE,
+        "YOKE_DEBUG: `%.*s` is no word of it: it can be 0, or 1, raise, levels, freeze and direct, "
+        "separated by commas",
+        (int)size, text);
 }
 
 yoke_error *debug_parse(struct debug *out, const char *text, bool otherwise)

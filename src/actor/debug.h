@@ -9,6 +9,7 @@ enum debug_word {
     DEBUG_RAISE = 1,  /* an error of the program's stops where it is raised */
     DEBUG_LEVELS = 2, /* a relayed one stops in each nursery that it leaves, too */
     DEBUG_FREEZE = 4, /* clocks stand still while somebody is at a prompt */
+    DEBUG_DIRECT = 8, /* what is printed goes to the terminal itself, also then */
 };
 
 struct debug {

@@ -36,6 +36,8 @@ struct actor_hooks {
     void (*error_leaves)(struct actor *a, yoke_error *e, const struct error_way *way);
     /* In the root: a signal has come that asks it to end. True: not now. Outside of any task. */
     bool (*root_signalled)(struct actor *a, int number);
+    /* In a parent: a child in debug mode is about to be started. */
+    void (*debugged_child_starts)(struct actor *a);
     /* In a parent: a child is there. */
     void (*child_starts)(struct child *c);
     /* In a parent, in a task of its own, if crash_pipe_watch was called: a living child has written into its

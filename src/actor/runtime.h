@@ -31,7 +31,8 @@ struct actor {
     /* What goes down the tree. */
     bool debug_mode;
     unsigned debug_words; /* enum debug_word */
-    bool no_dump;         /* it leaves SIGUSR1 alone, and tells nobody what its tasks do */
+    uint64_t output; /* the device that stands for the terminal in debug mode; 0: none (the floor above) */
+    bool no_dump;    /* it leaves SIGUSR1 alone, and tells nobody what its tasks do */
     enum yoke_backend backend;
     struct network network;
 

@@ -199,7 +199,7 @@ yoke_error *spawn_process(struct actor *a, enum yoke_backend backend, char *cons
 YOKE_RECORD(spawn_extra, (boolean, debug_mode), (boolean, no_dump), (u8, backend), (str, log_filter),
             (list, str, modules), (list, str, files), (str, directory), (str, root), (str, transport),
             (str, secret), (boolean, lets_strangers_in), (i64, lost_bound), (u32, debug_words),
-            (boolean, frozen));
+            (boolean, frozen), (u64, output));
 YOKE_RECORD(runtime_vars, (boolean, _is_root), (any, _root_mailbox), (list, any, _root_addrs),
             (list, str, _enable_tpts), (list, any, _registry_addrs), (boolean, _debug_mode),
             (boolean, _is_infected_aio));
@@ -312,6 +312,7 @@ yoke_error *spawn_send_spec(struct peer *peer, yoke_actors *actors, const yoke_a
         .debug_mode = spawn_debug_mode(actors, o),
         .debug_words = a->debug_words,
         .frozen = freeze_is_on(a),
+        .output = a->output,
         .no_dump = a->no_dump,
         .backend = (uint8_t)actors->options.backend,
         .log_filter = o->log_filter ? o->log_filter : yoke_log_filter(),
@@ -364,6 +365,7 @@ static yoke_error *take_extra(struct actor *a, const spawn_extra *extra)
     a->debug_mode = extra->debug_mode;
     a->debug_words = extra->debug_words;
     freeze_by_parent(a, extra->frozen);
+    a->output = extra->output;
     a->no_dump = extra->no_dump;
     a->backend = extra->backend == YOKE_BACKEND_FORK ? YOKE_BACKEND_FORK : YOKE_BACKEND_EXEC;
     YOKE_TRY(yoke_log_set(extra->log_filter));

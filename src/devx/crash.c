@@ -10,6 +10,7 @@
 #include "devx/crash_report.h"
 #include "devx/crash_wait.h"
 #include "devx/maps.h"
+#include "devx/output.h"
 #include "devx/registers.h"
 #include "task/sanitizer.h"
 #include "task/stack_info.h"
@@ -152,6 +153,12 @@ static void debug_root(struct crash *c)
     crash_wait_directly(&target);
 }
 
+/* What the root has said reaches the terminal before its end does. */
+static void let_out(struct crash *c)
+{
+    output_drain_directly();
+}
+
 /* ---- the handler ---- */
 
 typedef void (*stage_fn)(struct crash *c);
@@ -166,9 +173,17 @@ static const stage_fn pipe_stages[] = {crash_report_head,
                                        crash_report_maps,
                                        wait_for_debugger,
                                        NULL};
-static const stage_fn stderr_stages[] = {
-    crash_print_head, find_where,         crash_print_task,   crash_print_overflow, crash_print_registers,
-    unwind,           crash_print_frames, write_core_of_root, debug_root,           NULL};
+static const stage_fn stderr_stages[] = {crash_print_head,
+                                         find_where,
+                                         crash_print_task,
+                                         crash_print_overflow,
+                                         crash_print_registers,
+                                         unwind,
+                                         crash_print_frames,
+                                         write_core_of_root,
+                                         debug_root,
+                                         let_out,
+                                         NULL};
 
 /* By the default action, and with the siginfo that it came with. */
 static void die_of_it(void) __attribute__((noreturn));

@@ -9,6 +9,7 @@
 #include "devx/attach.h"
 #include "devx/debugger_child.h"
 #include "devx/direct.h"
+#include "devx/output.h"
 #include "devx/terminal.h"
 #include "task/process.h"
 
@@ -160,11 +161,17 @@ yoke_error *debugger_run(const struct debugger_target *target, int *killed_by,
     if (!d)
         return yoke_raise(&YOKE_NO_MEMORY, "a debugger");
     d->terminal.fd = d->script = d->gate = -1;
+    bool is_own = target->request.pid == getpid(); /* then all stands still from `ready` on */
     yoke_error *e = prepare(d, target);
+    if (!e && is_own)
+        e = output_hold();
     if (!e)
         e = ready(arg, d->pid);
+    if (!e && !is_own)
+        e = output_hold();
     if (!e)
         e = debug(d, target->request.pid, killed_by);
+    output_go();
     /* Without a gate one that still waits at it goes. */
     if (d->gate >= 0)
         close(d->gate);

@@ -1,6 +1,7 @@
 #include "devx/direct.h"
 
 #include "devx/debugger_child.h"
+#include "devx/output.h"
 #include "devx/terminal.h"
 
 #include <errno.h>
@@ -169,7 +170,9 @@ enum direct_end direct_debug(const struct debugger_target *target, volatile int 
     sigprocmask(SIG_BLOCK, &ttou, &old);
     if (open_terminal(&t)) {
         direct.child.terminal = t.fd;
+        output_hold_directly();
         end = make_script(target) ? run(&t, answer, ready, arg) : DIRECT_FAILED;
+        output_go();
     }
     if (direct.child.script >= 0)
         close(direct.child.script);

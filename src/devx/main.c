@@ -10,6 +10,7 @@
 #include "devx/direct.h"
 #include "devx/dump.h"
 #include "devx/error_stop.h"
+#include "devx/output.h"
 #include "devx/session.h"
 #include "devx/signals.h"
 #include "devx/trap.h"
@@ -46,6 +47,8 @@ static void install_crash(const struct actor *a)
 
 static yoke_error *runtime_begins(struct actor *a)
 {
+    if (a->debug_mode)
+        output_begin(a);
     session_runtime_begins(a);
     error_stop_begin(a);
     if (a->debug_mode) {
@@ -74,6 +77,7 @@ static void runtime_ends(struct actor *a)
     if (installed_here)
         crash_uninstall();
     dump_end(a);
+    output_end_in_task();
 }
 
 static const struct actor_hooks hooks = {
@@ -83,6 +87,7 @@ static const struct actor_hooks hooks = {
     .runtime_ends = runtime_ends,
     .error_leaves = error_stop_leaves,
     .root_signalled = signals_at_prompt,
+    .debugged_child_starts = output_begin,
     .child_starts = crash_stop_child_starts,
     .child_writes = crash_stop_child_writes,
     .child_crashed = crash_stop_child_died,
@@ -103,6 +108,7 @@ int yoke_main(int argc, char **argv, yoke_error *(*app)(int argc, char **argv))
     if (is_actor)
         return status;
     leave_process();
+    output_end();
     crash_uninstall();
     return status;
 }

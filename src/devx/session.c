@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "devx/direct.h"
+#include "devx/output.h"
 #include "task/guest.h"
 
 #include <errno.h>
@@ -116,6 +117,7 @@ static yoke_error *debugger_is_ready(struct lock_client *client, pid_t debugger)
 {
     struct session *s = container_of(client, struct session, client);
     s->debugger = debugger;
+    output_session_begin(s->actor);
     set_stage(s, SESSION_READY);
     return NULL;
 }
@@ -130,6 +132,8 @@ static yoke_error *speak(void *arg)
     if (!e)
         e = yoke_scope_close(&shield, a->is_root ? lock_take_own(a, &s->client, &s->how)
                                                  : lock_ask(a, &s->client, &s->how));
+    if (s->stage == SESSION_READY)
+        output_session_end();
     s->failed = e;
     set_stage(s, SESSION_OVER);
     hold_end(a, NULL);

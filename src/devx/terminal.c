@@ -8,14 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
-static int open_controlling(void)
+static int open_controlling(int flags)
 {
-    return open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    return open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY | flags);
 }
 
 yoke_error *terminal_open(struct terminal *t)
 {
-    t->fd = open_controlling();
+    t->fd = open_controlling(0);
     if (t->fd < 0)
         return yoke_raise(&YOKE_NOT_FOUND, "no terminal for the debugger: /dev/tty can't be opened (%s)",
                           strerrordesc_np(errno));
@@ -35,18 +35,19 @@ void terminal_close(struct terminal *t)
 
 bool terminal_is_gone(void)
 {
-    int fd = open_controlling();
+    int fd = open_controlling(0);
     if (fd >= 0)
         close(fd);
     return fd < 0;
 }
 
-/* Ctrl-z is off: the debugger would stop, and no shell would know of it. */
+/* Ctrl-z is off: the debugger would stop, and no shell would know of it. Not waiting for what is on its way
+ * out, which a terminal may have stopped. */
 bool terminal_give(const struct terminal *t, pid_t group)
 {
     struct termios modes = t->modes;
     modes.c_cc[VSUSP] = _POSIX_VDISABLE;
-    return tcsetattr(t->fd, TCSADRAIN, &modes) == 0 && tcsetpgrp(t->fd, group) == 0;
+    return tcsetattr(t->fd, TCSANOW, &modes) == 0 && tcsetpgrp(t->fd, group) == 0;
 }
 
 yoke_error *terminal_lend(const struct terminal *t, pid_t group)
@@ -70,7 +71,7 @@ void terminal_take_back(const struct terminal *t)
     sigset_t old;
     block_ttou(&old);
     tcsetpgrp(t->fd, getpgrp());
-    tcsetattr(t->fd, TCSADRAIN, &t->modes);
+    tcsetattr(t->fd, TCSANOW, &t->modes);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
@@ -84,7 +85,7 @@ static void draw_again(pid_t debugger)
 void terminal_say(pid_t debugger, const char *fmt, ...)
 {
     char line[512] = "\r\n";
-    int fd = open_controlling();
+    int fd = open_controlling(O_NONBLOCK); /* stopped by ctrl-s it would keep the root waiting */
     if (fd < 0)
         return;
     va_list args;

@@ -31,9 +31,19 @@ static struct watch {
     _Atomic uint64_t queued; /* by whom and with which value: pid << 32 | value */
 } watches[SIGNAL_MAX];
 
+static void (*_Atomic before_default)(void);
+
+void signal_before_default(void (*fn)(void))
+{
+    atomic_store(&before_default, fn);
+}
+
 void signal_take_default(int number)
 {
     sigset_t only;
+    void (*before)(void) = atomic_load(&before_default);
+    if (before)
+        before();
     signal(number, SIG_DFL);
     sigemptyset(&only);
     sigaddset(&only, number);

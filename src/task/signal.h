@@ -59,5 +59,7 @@ bool signal_is_watched(const struct scheduler *s, bool but_ends);
 void signal_dispatch(struct scheduler *s);
 /* The default action for this process, now; returns if that is to ignore it. Async-signal-safe. */
 void signal_take_default(int signal_number);
+/* `fn`, async-signal-safe too, is called before that. NULL: nothing is. */
+void signal_before_default(void (*fn)(void));
 
 #endif

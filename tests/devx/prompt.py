@@ -11,6 +11,8 @@ import time
 import pexpect
 
 LIMIT = int(os.environ.get("PROMPT_LIMIT", "60"))
+# What others say while somebody is at the prompt is seen at once.
+DIRECT = {"YOKE_DEBUG": "direct"}
 
 
 # For scenes in which gdb calls functions: see tests/devx/whole_registers.c.

@@ -325,7 +325,7 @@ def test_teardown_22_freeze_and_a_crash_in_a_step():
 
 def test_teardown_22_who_starts_meanwhile_begins_frozen():
     left = "left/times:pause_in_time"
-    s = scene("child_starts_late", LIMIT, YOKE_DEBUG="freeze")
+    s = scene("child_starts_late", LIMIT, YOKE_DEBUG="freeze,direct")
     wait_till(lambda: os.path.exists(os.path.join(s.signs.name, "more")), "the root's wait")
     s.sign("go")
     s.at(left)
@@ -366,7 +366,7 @@ def test_teardown_22_freeze_ends_with_the_root():
 
 def test_dump_02_comes_while_one_stands_in_the_debugger():
     left = "left/times:pause_in_time"
-    for word in ("1", "freeze"):
+    for word in ("direct", "freeze,direct"):
         s = scene("child_pauses", LIMIT, YOKE_DEBUG=word)
         s.expect("root: all have begun")
         s.sign("go")

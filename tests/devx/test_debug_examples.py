@@ -15,10 +15,11 @@ import time
 
 import pexpect
 
-from prompt import Scene, prompt, run_tests
+from prompt import DIRECT, Scene, prompt, run_tests
 
 FOLDER = sys.argv[1]
-LOCK_LOG = "devx=runtime"
+# The log of who asks for the terminal, also while somebody is at the prompt.
+LOCK_LOG = dict(DIRECT, YOKE_LOG="devx=runtime")
 OVER = 2.5  # seconds: a task would have been given up (after 0.6), an actor that was asked to end killed (1.6)
 ANY = r"\(yoke: ([^)\r\n]*)\) "
 
@@ -306,7 +307,7 @@ def test_exd_12_root_timeout_while_child_crashed(s):
 
 # ---- several
 
-@session("multi_subactors", {"YOKE_DEBUG": "levels", "YOKE_LOG": LOCK_LOG})
+@session("multi_subactors", dict(LOCK_LOG, YOKE_DEBUG="levels,direct"))
 def test_exd_07_multi_subactors(s):
     pauses = "breakpoint_forever/multi:breakpoint_forever"
     rest = {"name_error/multi:name_error", "name_error_1/multi:name_error", "spawn_error/multi:spawn_error"}
@@ -337,7 +338,7 @@ def test_exd_07_multi_subactors(s):
     has(s.ends("c", 1), *all_of_them)
 
 
-@session("multi_daemon_subactors", {"YOKE_LOG": LOCK_LOG})
+@session("multi_daemon_subactors", LOCK_LOG)
 def test_exd_08_multi_daemon_subactors(s):
     pauses, fails = "bp_forever/daemons:breakpoint_forever", "name_error/daemons:name_error"
     paused = failed = 0
@@ -361,7 +362,7 @@ def test_exd_08_multi_daemon_subactors(s):
     has(said, "error: a task of actor `name_error` failed", "caused by: nobody knows `doggypants`", "actor `bp_forever` (graceful")
 
 
-@session("multi_subactor_root_errors", {"YOKE_LOG": LOCK_LOG})
+@session("multi_subactor_root_errors", LOCK_LOG)
 def test_exd_09_multi_subactor_root_errors(s):
     children = {"name_error/faults:name_error", "name_error_1/faults:name_error"}
     name, _ = s.next_prompt()
@@ -402,7 +403,7 @@ def nested_errors(s, *answers):
     assert ("[DebuggerQuit]" in said) == ("breakpoint_forever" in quits), (quits, said)
 
 
-NESTED = session("multi_nested_subactors_error_up_through_nurseries", {"YOKE_LOG": LOCK_LOG})
+NESTED = session("multi_nested_subactors_error_up_through_nurseries", LOCK_LOG)
 
 
 @NESTED
@@ -415,7 +416,7 @@ def test_exd_10_multi_nested_subactors_error_up_through_nurseries_quit_first(s):
     nested_errors(s, "q", "c")
 
 
-@session("root_cancelled_but_child_is_in_tty_lock", {"YOKE_LOG": LOCK_LOG})
+@session("root_cancelled_but_child_is_in_tty_lock", LOCK_LOG)
 def test_exd_11_root_cancelled_but_child_is_in_tty_lock(s):
     name, _ = s.next_prompt()
     s.asked("name_error", 2)

@@ -9,10 +9,11 @@ import signal
 import sys
 import time
 
-from prompt import Scene, living, pid_of, run_tests, wait_till, wait_till_gone
+from prompt import DIRECT, Scene, living, pid_of, run_tests, wait_till, wait_till_gone
 
 PROGRAM = sys.argv[1]
 CANCELS = {"YOKE_LOG": "cancel"}
+CANCELS_AT_ONCE = dict(DIRECT, YOKE_LOG="cancel")
 LEFT = "left/ends:stop"
 PAUSE = 0.4  # all of the scenes' bounds are over then
 
@@ -33,7 +34,7 @@ def still_there(s, name=LEFT):
 
 
 def test_teardown_01_cancelled_while_a_child_is_at_the_prompt():
-    s = Scene(PROGRAM, "cancelled", CANCELS)
+    s = Scene(PROGRAM, "cancelled", CANCELS_AT_ONCE)
     s.at(LEFT)
     s.sign("go")
     s.expect("root: cancels\r\n")
@@ -47,7 +48,7 @@ def test_teardown_01_cancelled_while_a_child_is_at_the_prompt():
 
 
 def test_teardown_02_those_who_wait_are_served_first():
-    s = Scene(PROGRAM, "queue", CANCELS)
+    s = Scene(PROGRAM, "queue", CANCELS_AT_ONCE)
     s.sign("go")
     s.expect("root: cancels")
     for _ in range(3):
@@ -75,7 +76,7 @@ def test_teardown_03_child_by_child():
 
 def killed_sibling(name):
     """`other` is killed while `left` is at the prompt. The scene, and all that it said."""
-    s = Scene(PROGRAM, name, CANCELS)
+    s = Scene(PROGRAM, name, CANCELS_AT_ONCE)
     s.at(LEFT)
     os.kill(pid_of(s, "yoke-other"), signal.SIGKILL)
     s.expect("asking actor `left` to cancel `ends:stop`\r\n")
@@ -93,7 +94,7 @@ def test_teardown_04_failed_root_kills_nobody_in_the_debugger():
 
 
 def test_teardown_04_nor_does_a_hard_kill():
-    s = Scene(PROGRAM, "killed", CANCELS)
+    s = Scene(PROGRAM, "killed", CANCELS_AT_ONCE)
     s.at(LEFT)
     s.sign("go")
     s.expect("root: kills\r\n")
@@ -104,7 +105,7 @@ def test_teardown_04_nor_does_a_hard_kill():
 
 
 def test_teardown_05_after_the_prompt_it_is_killed_if_it_stays():
-    s = Scene(PROGRAM, "stays", CANCELS)
+    s = Scene(PROGRAM, "stays", CANCELS_AT_ONCE)
     s.at("left/ends:stop_and_stay")
     s.sign("go")
     s.expect("root: cancels")
@@ -117,7 +118,7 @@ def test_teardown_05_after_the_prompt_it_is_killed_if_it_stays():
 
 
 def test_teardown_06_siblings_are_reaped_meanwhile():
-    s = Scene(PROGRAM, "siblings", {"YOKE_LOG": "cancel,actor=runtime"})
+    s = Scene(PROGRAM, "siblings", dict(DIRECT, YOKE_LOG="cancel,actor=runtime"))
     s.at(LEFT)
     s.sign("soon")
     s.expect(r"actor `short` \(pid \d+\) is reaped")
@@ -258,7 +259,7 @@ def test_teardown_16_second_sigterm_waits_no_more():
 
 
 def test_teardown_17_sighup():
-    s = Scene(PROGRAM, "queue")
+    s = Scene(PROGRAM, "queue", DIRECT)
     s.expect(r"\(yoke: [abc]/ends:stop\) $")
     present = {"yoke-a", "yoke-b", "yoke-c", "gdb"}
     wait_till(lambda: present <= {comm for _, comm in living(s.signs.name)}, "three children and a debugger")
@@ -358,7 +359,7 @@ def test_teardown_21_no_bound_passes_in_the_debugger():
 
 
 def test_teardown_21_nor_the_one_for_the_cancel_of_a_task():
-    s = Scene(PROGRAM, "context_cancelled", CANCELS)
+    s = Scene(PROGRAM, "context_cancelled", CANCELS_AT_ONCE)
     s.at(LEFT)
     s.sign("go")
     s.expect("root: cancels the task\r\n")
@@ -371,7 +372,7 @@ def test_teardown_21_nor_the_one_for_the_cancel_of_a_task():
 
 
 def test_teardown_22_deadlines_of_the_program_go_on():
-    s = Scene(PROGRAM, "deadline")
+    s = Scene(PROGRAM, "deadline", DIRECT)
     s.at(LEFT)
     s.sign("go")
     s.expect("root: the deadline has passed")

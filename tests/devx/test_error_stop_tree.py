@@ -180,7 +180,7 @@ def test_cfg_02_unknown_words():
     for scene, status in (("child", 2), ("own_child", 1)):
         for words, wrong in (("1,lvels", "lvels"), ("yes", "yes"), ("0,raise", "0")):
             said = Scene(PROGRAM, scene, {"YOKE_DEBUG": words}).end(status)
-            has(said, "YOKE_DEBUG: `%s` is no word of it: it can be 0, or 1, raise, levels and freeze" % wrong)
+            has(said, "YOKE_DEBUG: `%s` is no word of it: it can be 0, or 1, raise, levels, freeze and direct" % wrong)
             assert "raised it" not in said, said
 
 

@@ -11,7 +11,7 @@ import time
 
 import pexpect
 
-from prompt import Scene, living, pid_of, run_tests, wait_till, wait_till_gone
+from prompt import DIRECT, Scene, living, pid_of, run_tests, wait_till, wait_till_gone
 
 PROGRAM = sys.argv[1]
 SLOW = 20  # the machine may be busy
@@ -59,7 +59,7 @@ def test_lock_03_served_in_the_order_of_asking_and_lock_16_waiters_are_shown():
 
 
 def test_lock_05_cancelled_as_it_waits():
-    s = Scene(PROGRAM, "cancelled_in_line")
+    s = Scene(PROGRAM, "cancelled_in_line", DIRECT)
     s.at("a/lock:stop")
     s.sign("prompt")
     s.expect("root: cancels b")
@@ -99,7 +99,7 @@ def test_lock_cut_as_it_is_sent():
 
 
 def test_lock_cut_in_the_line():
-    s = Scene(PROGRAM, "cut_in_line", dict(LOG, CUT="queued"))
+    s = Scene(PROGRAM, "cut_in_line", dict(LOG, CUT="queued", **DIRECT))
     s.at("a/lock:stop")
     s.sign("prompt")
     s.expect(r"left/by hand waits for the debugger \(2nd in the queue\)")

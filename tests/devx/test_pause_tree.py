@@ -17,7 +17,8 @@ LIMIT = 120
 
 
 def test_canc_22_cancel_waits_for_the_prompt():
-    env = dict(os.environ, TERM="dumb", NO_COLOR="1", HOME="/nonexistent", INPUTRC="/dev/null")
+    env = dict(os.environ, TERM="dumb", NO_COLOR="1", HOME="/nonexistent", INPUTRC="/dev/null",
+               YOKE_DEBUG="direct")
     env.pop("DEBUGINFOD_URLS", None)
     with tempfile.TemporaryDirectory() as folder:
         sign = os.path.join(folder, "sign")
