@@ -473,7 +473,7 @@ static const struct scene scenes[] = {
     {NULL},
 };
 
-#include "devx/tty_lock.h"
+#include "devx/stop/tty_lock.h"
 
 static yoke_error *wait_for_waiting(size_t count)
 {

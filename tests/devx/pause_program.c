@@ -5,8 +5,8 @@
  * in).
  */
 #include "base/error.h"
-#include "devx/debugger.h"
-#include "devx/pause.h"
+#include "devx/debugger/debugger.h"
+#include "devx/debugger/pause.h"
 
 #include <yoke/task.h>
 

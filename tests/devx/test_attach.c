@@ -1,7 +1,7 @@
 /* What is said of a debugger that may not attach. */
 #include "harness.h"
 
-#include "devx/attach.h"
+#include "devx/debugger/attach.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -33,7 +33,7 @@ SAME = r"0x[0-9a-f]{8,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # What differs, and is what it is: times; which of the library's frames and lines it is, which its compiler decides; and
 # how wide a column is, which those decide.
 FREE = [(r"\d+\.\d{3} s\b", r"\d+\.\d{3} s"), (r"\d\d:\d\d:\d\d\.\d{3}\b", r"\d\d:\d\d:\d\d\.\d{3}"),
-        (r"#\d+ +(?=0x)", r"#\d+ +"), (r"(?<=src/)(?P<file>\w+/\w+\.c):\d+", None), (r"(?<=\S) {2,}", " {2,}")]
+        (r"#\d+ +(?=0x)", r"#\d+ +"), (r"(?<=src/)(?P<file>(?:\w+/)+\w+\.c):\d+", None), (r"(?<=\S) {2,}", " {2,}")]
 
 
 def pattern_of(lines):

@@ -2,8 +2,8 @@
 #include "harness.h"
 
 #include "actor/debug.h"
-#include "devx/lock.h"
-#include "devx/signals.h"
+#include "devx/stop/lock.h"
+#include "devx/stop/signals.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #include "tree.h"
 
 #include "actor/peer.h"
-#include "devx/lock.h"
+#include "devx/stop/lock.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 #include "debug.h"
 
 #include "core_program.h"
-#include "devx/commands.h"
+#include "devx/debugger/commands.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,13 +1,13 @@
 /*
  * The actor is asked by a signal with a value, and connects to a socket of ours that is named after both
- * (devx/dump.h). One that does not is looked at from outside.
+ * (devx/dump/dump.h). One that does not is looked at from outside.
  */
 #include "dump.h"
 
-#include "devx/aside.h"
-#include "devx/dump.h"
-#include "devx/dump_text.h"
-#include "devx/silent.h"
+#include "devx/dump/dump.h"
+#include "devx/dump/dump_text.h"
+#include "devx/dump/silent.h"
+#include "devx/trace/aside.h"
 #include "processes.h"
 
 #include <errno.h>

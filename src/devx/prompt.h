@@ -1,8 +1,0 @@
-/* What gdb does at an actor's prompt (devx/prompt.py), as a text for its script. */
-#ifndef DEVX_PROMPT_H
-#define DEVX_PROMPT_H
-
-/* Python, which defines begin(); without three apostrophes in a row. Ends with a zero. */
-extern const char devx_gdb_prompt[];
-
-#endif
