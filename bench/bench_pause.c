@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 21, PATIENCE_MS = 60000 };
+enum { ROUNDS = 41, PATIENCE_MS = 60000 };
 
 /* ---- the tree: a root and the child that stops ---- */
 
