@@ -301,14 +301,16 @@ void output_end_in_task(void)
     if (!is_here())
         return;
     yoke_error *e = yoke_scope_open_with(&shield, &(yoke_scope_options){.shield = true});
-    if (!e) {
-        e = ask(OUTPUT_DRAIN, &heard);
-        put_back();
-        if (!e)
-            e = ask(OUTPUT_DRAIN, &heard);
-        e = yoke_scope_close(&shield, e);
+    if (e) {
+        yoke_error_free(e);
+        output_end();
+        return;
     }
-    yoke_error_free(e);
+    e = ask(OUTPUT_DRAIN, &heard);
+    put_back();
+    if (!e)
+        e = ask(OUTPUT_DRAIN, &heard);
+    yoke_error_free(yoke_scope_close(&shield, e));
     leave(heard);
 }
 
