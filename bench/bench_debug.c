@@ -122,7 +122,7 @@ static struct tree start(const char *debug)
 
 static double round_of(struct tree t)
 {
-    double ns;
+    double ns = 0;
     measure_must(write(t.fd, "g", 1) == 1 && read(t.fd, &ns, sizeof ns) == sizeof ns, "a round of a tree");
     return ns;
 }
