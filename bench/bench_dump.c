@@ -30,7 +30,7 @@ static gaps longest;
 static double waited_ns(int fd)
 {
     char text[96] = "";
-    double ran, waited;
+    double ran, waited = 0;
     bool fine = pread(fd, text, sizeof text - 1, 0) > 0 && sscanf(text, "%lf %lf", &ran, &waited) == 2;
     measure_must(fine, "schedstat");
     return waited;
@@ -176,7 +176,7 @@ static struct tree start(void)
 
 static gaps gaps_of(struct tree t)
 {
-    gaps g;
+    gaps g = {0};
     measure_must(write(t.fd, "g", 1) == 1 && read(t.fd, &g, sizeof g) == sizeof g, "the gaps of a tree");
     return g;
 }
