@@ -91,6 +91,16 @@ def moves(s, *pairs):
         assert value(s, "id", T5) == 5, command
 
 
+def steps_back_to(s, mark):
+    """From the end of a function: whether its last brace is a line of its own is the compiler's affair."""
+    for _ in range(3):
+        said = s.ask("step", T5)
+        if re.search(r"^%d\t" % LINES[mark], said, re.M):
+            assert value(s, "id", T5) == 5
+            return
+    raise AssertionError("no step comes to " + mark)
+
+
 def test_repl_04_next_and_finish_stay_in_the_task():
     s = begin_ten()
     moves(s, ("next", "sleep"), ("next", "slept"), ("next", "rest"))
@@ -105,11 +115,9 @@ def test_repl_04_step_goes_into_the_programs_functions_alone():
     moves(s, ("step", "sleep"), ("step", "slept"), ("step", "rest"))
     at_line(s.ask("step", T5), "in rest")
     at_line(s.ask("step", T5), "rested")  # and not into yoke_sleep
-    s.ask("step", T5)
-    moves(s, ("step", "rest"), ("step", "twice"))
+    steps_back_to(s, "twice")
     at_line(s.ask("step", T5), "in twice")
-    s.ask("step", T5)
-    moves(s, ("step", "twice"), ("step", "walk"))
+    steps_back_to(s, "walk")
     end_ten(s)
 
 
@@ -263,7 +271,7 @@ def test_repl_05_the_next_pause_stops_at_the_same_prompt():
     has(said, r"^pause in actor `left` \(pid \d+\), task `repl:pause_twice`: #\d+ .*\bpause_twice \(.*:%d$" % LINES["the second pause"])
     at_line(said, "the second pause")
     assert pid_of(s, "gdb") == gdb
-    has(s.ask("info locals", at), r"__func__ = \"pause_twice\"")
+    has(s.ask("frame", at), r"\bpause_twice \(")
     s.type("continue")
     at_line(s.at(at), "bump")
     s.type("detach")
@@ -514,7 +522,7 @@ def test_repl_06_it_waits_for_the_terminal():
 
 def test_repl_11_functions_can_be_called():
     at = "left/repl:calls"
-    s = Scene(PROGRAM, "calls", CALLS)
+    s = Scene(PROGRAM, "calls", {**CALLS, "ASAN_OPTIONS": "detect_leaks=0"})  # nobody frees what a print has made
     s.at(at)
     has(s.ask("call twice(21)", at), r"^\$1 = 42$")
     has(s.ask("print yoke_error_text(err)", at), r'= 0x[0-9a-f]+ "error: on purpose \[test.Broken\]')

@@ -32,6 +32,15 @@ def say(words):
         gdb.write(shown.encode("ascii", "replace").decode())
 
 
+def has_terminal():
+    """One that has gone gives the end of input, too."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 def quietly(command):
     return gdb.execute(command, to_string=True)
 
@@ -259,7 +268,8 @@ class Session:
         self.confirm = None
         quietly("set confirm off")
         if not self.leaving:
-            self.answer(GO_ON if newest_of_history() == self.history else QUIT)
+            ctrl_d = newest_of_history() == self.history and has_terminal()
+            self.answer(GO_ON if ctrl_d else QUIT)
             self.leave()
 
     def leave(self):
