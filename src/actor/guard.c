@@ -2,6 +2,7 @@
 
 #include "actor/orphan.h"
 #include "base/error.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -111,22 +112,17 @@ static void *watch(void *arg)
     return NULL;
 }
 
-/* It takes no signals, so that those of the process reach the scheduler's thread. */
 static int start_thread(void)
 {
-    sigset_t all, before;
     pthread_attr_t attributes;
     pthread_t thread;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_attr_init(&attributes);
-    if (!error) {
-        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-        pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN + (64 << 10));
-        error = pthread_create(&thread, &attributes, watch, NULL);
-        pthread_attr_destroy(&attributes);
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error)
+        return error;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN + (64 << 10));
+    error = thread_start(&thread, &attributes, watch, NULL);
+    pthread_attr_destroy(&attributes);
     return error;
 }
 

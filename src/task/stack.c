@@ -24,16 +24,6 @@ struct stack_slab {
 /* Each guard of the old kind is two mappings more, of which a process has 65,530 as a rule. */
 enum { GUARDS_FOR_CORES = 8192, UNKNOWN = -1000 };
 
-static bool guard_by_madvise(void *at)
-{
-    return madvise(at, STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0;
-}
-
-static bool guard_by_mprotect(void *at)
-{
-    return mprotect(at, STACK_GUARD_BYTES, PROT_NONE) == 0;
-}
-
 /*
  * gdb can't read memory that has guards of the new kind, and leaves it out of a core: where cores are asked
  * for (YOKE_CORE), the first stacks have those of the old one.
@@ -53,14 +43,14 @@ static bool guard_install(void *at)
     if (atomic_load(&has_madvise) < 0)
         atomic_store(&has_madvise, getenv("YOKE_MPROTECT_GUARDS") == NULL);
     if (atomic_load(&has_madvise) && !is_for_cores()) {
-        if (guard_by_madvise(at))
+        if (madvise(at, STACK_GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
             return true;
         if (errno == ENOMEM || errno == EAGAIN)
             return false;
         /* An older kernel, a sandbox, or locked memory, for which there is no other way. */
         atomic_store(&has_madvise, 0);
     }
-    return guard_by_mprotect(at);
+    return mprotect(at, STACK_GUARD_BYTES, PROT_NONE) == 0;
 }
 
 /* Slabs double in size as the pool grows, so that few tasks take little address space and many take few

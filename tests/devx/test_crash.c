@@ -753,8 +753,8 @@ static void test_crash_07_second_fault_in_the_handler(void **state)
     memory_free(o.report);
 }
 
-/* Without a parent: on stderr. */
-static void test_root(void **state)
+/* Without a parent: its stderr, as a text. */
+static struct outcome crash_root(struct job job)
 {
     int ends[2];
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
@@ -762,12 +762,18 @@ static void test_root(void **state)
     if (o.pid == 0) {
         dup2(ends[1], STDERR_FILENO);
         install(-1, "root");
-        run_job((struct job){SEGV, IN_SPAWNED_TASK});
+        run_job(job);
     }
     close(ends[1]);
     read_all(ends[0], &o);
     assert_died_of(&o, SIGSEGV);
     o.report[o.size] = '\0';
+    return o;
+}
+
+static void test_root(void **state)
+{
+    struct outcome o = crash_root((struct job){SEGV, IN_SPAWNED_TASK});
     char wanted[128];
     snprintf(wanted, sizeof wanted, "yoke: actor root (pid %d) died of SIGSEGV at address 0x10\n", o.pid);
     assert_text(o.report, wanted);
@@ -784,18 +790,7 @@ static void test_root(void **state)
 
 static void test_crash_04_overflow_in_the_root(void **state)
 {
-    int ends[2];
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    struct outcome o = {.pid = fork()};
-    if (o.pid == 0) {
-        dup2(ends[1], STDERR_FILENO);
-        install(-1, "root");
-        run_job((struct job){RECURSE, OUTSIDE});
-    }
-    close(ends[1]);
-    read_all(ends[0], &o);
-    assert_died_of(&o, SIGSEGV);
-    o.report[o.size] = '\0';
+    struct outcome o = crash_root((struct job){RECURSE, OUTSIDE});
     assert_text(o.report, "\n  stack overflow of the main thread\n");
     memory_free(o.report);
 }

@@ -1,6 +1,7 @@
 #include "devx/stop/session.h"
 
 #include "base/memory.h"
+#include "base/thread.h"
 #include "devx/debugger/direct.h"
 #include "devx/debugger/output.h"
 #include "task/guest.h"
@@ -404,12 +405,10 @@ static void register_exit(void)
     atexit(let_it_leave);
 }
 
-/* Signals are for the threads that were there before. */
 static yoke_error *begin_directly(struct session *s)
 {
     pthread_t thread;
     pthread_attr_t attributes;
-    sigset_t all, old;
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, register_exit);
     s->client.target.actor = program_invocation_short_name;
@@ -417,12 +416,9 @@ static yoke_error *begin_directly(struct session *s)
     s->is_host = false; /* it needs no guest that goes on */
     if (!task_here() && gettid() == getpid())
         strcpy(s->task, "main");
-    sigfillset(&all);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&thread, &attributes, speak_directly, s);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int error = thread_start(&thread, &attributes, speak_directly, s);
     pthread_attr_destroy(&attributes);
     return error ? yoke_raise_errno(error, "a thread for the debugger") : NULL;
 }

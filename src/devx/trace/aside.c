@@ -1,10 +1,10 @@
 #include "devx/trace/aside.h"
 
+#include "base/thread.h"
 #include "task/task.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -44,8 +44,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* On a stack that goes with it: the C library would keep one for later. Signals are for the threads that were
- * there before. An errno, or 0. */
+/* On a stack that goes with it: the C library would keep one for later. An errno, or 0. */
 static int start(struct aside *a)
 {
     a->stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
@@ -53,13 +52,9 @@ static int start(struct aside *a)
     if (a->stack == MAP_FAILED)
         return errno;
     pthread_attr_t attributes;
-    sigset_t all, old;
-    sigfillset(&all);
     pthread_attr_init(&attributes);
     pthread_attr_setstack(&attributes, a->stack, STACK_BYTES);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&a->thread, &attributes, run, a);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int error = thread_start(&a->thread, &attributes, run, a);
     pthread_attr_destroy(&attributes);
     if (error)
         munmap(a->stack, STACK_BYTES);
