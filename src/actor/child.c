@@ -550,11 +550,7 @@ yoke_error *child_new(struct child **out, yoke_actors *nursery, const yoke_uid *
 
 void child_wait_reaped(struct child *c)
 {
-    yoke_scope shield;
-    yoke_error *e = task_shield_open(&shield, (yoke_scope_options){0});
-    if (!e)
-        e = task_shield_close(&shield, yoke_event_wait(&c->reaped));
-    yoke_error_free(e);
+    task_wait_shielded(&c->reaped);
 }
 
 void child_free(struct child *c)

@@ -302,6 +302,15 @@ yoke_error *task_shield_close(yoke_scope *s, yoke_error *e)
     return e;
 }
 
+void task_wait_shielded(yoke_event *event)
+{
+    yoke_scope shield;
+    yoke_error *e = task_shield_open(&shield, (yoke_scope_options){0});
+    if (!e)
+        e = task_shield_close(&shield, yoke_event_wait(event));
+    yoke_error_free(e);
+}
+
 void task_deliver(yoke_task *task)
 {
     if (task->state != TASK_PARKED || !task->abort || !task_has_news(task))

@@ -160,6 +160,8 @@ static inline bool task_has_news(const yoke_task *task)
  */
 YOKE_MUST_USE yoke_error *task_shield_open(yoke_scope *s, yoke_scope_options o);
 YOKE_MUST_USE yoke_error *task_shield_close(yoke_scope *s, yoke_error *e);
+/* Waits for it in such a scope, whatever comes. */
+void task_wait_shielded(yoke_event *event);
 /* Has it news that are no cancellation? */
 static inline bool task_is_interrupted(const yoke_task *task)
 {

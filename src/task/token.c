@@ -18,6 +18,7 @@
 
 #include <sched.h>
 #include <sys/mman.h>
+#include <time.h>
 
 enum {
     FIRST_LOG2 = 6, /* places in the first block */
@@ -161,6 +162,15 @@ static yoke_error *post(yoke_token *t, yoke_post_fn fn, void *arg, bool merges)
 yoke_error *yoke_token_post(yoke_token *t, yoke_post_fn fn, void *arg)
 {
     return post(t, fn, arg, false);
+}
+
+void token_post_surely(yoke_token *t, yoke_post_fn fn, void *arg)
+{
+    yoke_error *e;
+    while ((e = yoke_token_post(t, fn, arg))) {
+        yoke_error_free(e);
+        nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+    }
 }
 
 yoke_error *yoke_token_post_once(yoke_token *t, yoke_post_fn fn, void *arg)

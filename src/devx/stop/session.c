@@ -194,15 +194,6 @@ static bool goes_on(struct session *s)
 
 /* ---- a task stops ---- */
 
-static void wait_shielded(yoke_event *event)
-{
-    yoke_scope shield;
-    yoke_error *e = task_shield_open(&shield, (yoke_scope_options){0});
-    if (!e)
-        e = task_shield_close(&shield, yoke_event_wait(event));
-    yoke_error_free(e);
-}
-
 /* As proc(5), stat, has it. */
 static bool is_zombie(pid_t pid)
 {
@@ -229,7 +220,7 @@ static bool is_debugger_gone(void *arg)
 
 static struct session_end stop_task(struct session *s)
 {
-    wait_shielded(&s->news[0]);
+    task_wait_shielded(&s->news[0]);
     enum pause_answer answer = PAUSE_ABANDONED;
     if (stage_of(s) == SESSION_READY) {
         /* In the root the debugger is told to begin by the session's task. */
@@ -238,7 +229,7 @@ static struct session_end stop_task(struct session *s)
     }
     if (answer != PAUSE_ABANDONED && goes_on(s))
         return (struct session_end){.answer = answer, .steps_on = true};
-    wait_shielded(&s->news[1]);
+    task_wait_shielded(&s->news[1]);
     return answer != PAUSE_ABANDONED ? (struct session_end){.answer = answer} : outcome(s);
 }
 

@@ -83,14 +83,12 @@ enum pause_answer stop_at(const char *call, const struct session_stop *stop)
 
 /* ---- who may ---- */
 
-#define IS_OFF "the debugger is off (YOKE_DEBUG=1 in the environment turns it on)"
-
 /* NULL: it is on; else what to say. To be freed. */
 static yoke_error *find_environment_off(void)
 {
     struct debug debug;
     YOKE_TRY(debug_parse(&debug, getenv("YOKE_DEBUG"), false));
-    return debug.on ? NULL : yoke_raise(&YOKE_USAGE, IS_OFF);
+    return debug.on ? NULL : yoke_raise(&YOKE_USAGE, STOP_IS_OFF);
 }
 
 static yoke_error *why_not(void)
@@ -100,7 +98,7 @@ static yoke_error *why_not(void)
         return yoke_raise(&YOKE_USAGE, "this process was forked from an actor, and is none");
     if (process == SESSION_NO_ACTOR)
         return find_environment_off();
-    return process == SESSION_DEBUG_ACTOR ? NULL : yoke_raise(&YOKE_USAGE, IS_OFF);
+    return process == SESSION_DEBUG_ACTOR ? NULL : yoke_raise(&YOKE_USAGE, STOP_IS_OFF);
 }
 
 static bool can(const char *call)

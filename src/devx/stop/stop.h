@@ -15,6 +15,8 @@ YOKE_MUST_USE yoke_error *stop_call(const char *call, const char *shielded_call,
 /* The same without a result, in any scope. */
 enum pause_answer stop_if_can(const char *call, const struct session_stop *stop);
 
+/* What is said where it is. */
+#define STOP_IS_OFF "the debugger is off (YOKE_DEBUG=1 in the environment turns it on)"
 /* The debugger looks for the frame that a call returns to: no tail call may take it away. */
 #define STOP_KEEP_FRAME(e) __asm__ volatile("" : "+r"(e))
 

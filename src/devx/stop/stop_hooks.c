@@ -7,9 +7,9 @@
 #include "base/list.h"
 #include "base/memory.h"
 #include "task/guest.h"
+#include "task/token.h"
 
 #include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 /* One stop, as the program is told of it: with the hooks that there were when it began. */
@@ -93,15 +93,6 @@ static void wait_as_thread(struct turn *w)
     pthread_mutex_unlock(&shared.mutex);
 }
 
-static void wait_as_task(struct turn *w)
-{
-    yoke_scope shield;
-    yoke_error *e = task_shield_open(&shield, (yoke_scope_options){0});
-    if (!e)
-        e = task_shield_close(&shield, yoke_event_wait(&w->event));
-    yoke_error_free(e);
-}
-
 static yoke_error *take_turn(void)
 {
     struct turn w = {.token = NULL};
@@ -109,7 +100,7 @@ static yoke_error *take_turn(void)
     if (task_here())
         YOKE_TRY(yoke_token_get(&w.token));
     if (!join_line(&w) && w.token)
-        wait_as_task(&w);
+        task_wait_shielded(&w.event);
     else if (!w.has_turn)
         wait_as_thread(&w);
     yoke_token_free(w.token);
@@ -120,16 +111,6 @@ static yoke_error *tell_task(void *turn)
 {
     yoke_event_set(&((struct turn *)turn)->event);
     return NULL;
-}
-
-/* It waits, so that its run can't end before: what may lack is memory. */
-static void post(struct turn *w)
-{
-    yoke_error *e;
-    while ((e = yoke_token_post(w->token, tell_task, w))) {
-        yoke_error_free(e);
-        nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
-    }
 }
 
 static void give_turn(void)
@@ -146,7 +127,7 @@ static void give_turn(void)
     }
     pthread_mutex_unlock(&shared.mutex);
     if (task)
-        post(task);
+        token_post_surely(task->token, tell_task, task);
 }
 
 /* ---- a hook runs ---- */

@@ -118,7 +118,6 @@ bool yoke_breakpoint_traps(void)
 {
     if (session_process() != SESSION_ACTOR)
         return true;
-    yoke_log(YOKE_WARNING,
-             "YOKE_BREAKPOINT: the debugger is off (YOKE_DEBUG=1 in the environment turns it on): going on");
+    yoke_log(YOKE_WARNING, "YOKE_BREAKPOINT: " STOP_IS_OFF ": going on");
     return false;
 }

@@ -1,12 +1,11 @@
 #include "devx/trace/aside.h"
 
 #include "base/thread.h"
-#include "task/task.h"
+#include "task/token.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <time.h>
 
 enum { STACK_BYTES = 2 << 20 };
 
@@ -25,22 +24,12 @@ static yoke_error *set_done(void *arg)
     return NULL;
 }
 
-/* Somebody waits for it, so that the run can't end before: what may lack is memory. */
-static void post_done(struct aside *a)
-{
-    yoke_error *e;
-    while ((e = yoke_token_post(a->token, set_done, a))) {
-        yoke_error_free(e);
-        nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
-    }
-}
-
 static void *run(void *arg)
 {
     struct aside *a = arg;
     a->fn(a->arg);
     if (a->token)
-        post_done(a);
+        token_post_surely(a->token, set_done, a);
     return NULL;
 }
 
