@@ -2,8 +2,9 @@
 
 #include "actor/debug.h"
 #include "devx/debugger/output_copier.h"
+#include "task/bound.h"
+#include "task/clock.h"
 #include "task/signal.h"
-#include "task/task.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,9 +67,7 @@ static enum heard hear(uint32_t number)
 
 static int64_t now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return clock_real() / 1000000;
 }
 
 static enum heard wait_for(uint32_t number)
@@ -97,15 +96,15 @@ static yoke_error *wait_in_task(uint32_t number, enum heard *heard)
 
 static yoke_error *ask(enum output_what what, enum heard *heard)
 {
-    yoke_scope s;
+    struct bound b; /* the next one's clock may stand still already */
     *heard = HEARD_END;
     if (!say(what))
         return NULL;
-    YOKE_TRY(yoke_move_on_after(&s, YOKE_MS(ANSWER_MS)));
+    YOKE_TRY(bound_open(&b, YOKE_MS(ANSWER_MS), NULL));
     scheduler_here->answers++; /* a clock that jumps does not jump over this */
     yoke_error *e = wait_in_task(output.number, heard);
     scheduler_here->answers--;
-    return yoke_scope_close(&s, e);
+    return bound_close(&b, e);
 }
 
 yoke_error *output_hold(void)
