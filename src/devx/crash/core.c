@@ -1,6 +1,7 @@
 #include "devx/crash/core.h"
 
 #include "base/memory.h"
+#include "devx/debugger/debugger_child.h"
 #include "devx/debugger/direct.h"
 #include "task/bound.h"
 
@@ -125,12 +126,7 @@ void core_prepare_own(const char *actor)
 static void become_gdb(void) __attribute__((noreturn));
 static void become_gdb(void)
 {
-    sigset_t none;
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < NSIG; number++)
-        sigaction(number, &action, NULL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    debugger_child_reset_signals();
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     int nowhere = open("/dev/null", O_RDWR);

@@ -18,6 +18,16 @@ void debugger_child_init(struct debugger_child *c, const struct debugger_command
     command->kind->add_arguments(c);
 }
 
+void debugger_child_reset_signals(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    for (int number = 1; number < NSIG; number++)
+        sigaction(number, &action, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 void debugger_child_run(const struct debugger_child *c, int gate, pid_t parent)
 {
     setpgid(0, 0);
@@ -25,12 +35,7 @@ void debugger_child_run(const struct debugger_child *c, int gate, pid_t parent)
     char open_gate;
     if (getppid() != parent || read(gate, &open_gate, 1) != 1)
         _exit(DEBUGGER_NO_EXEC);
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < NSIG; number++)
-        sigaction(number, &action, NULL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    debugger_child_reset_signals();
     for (int fd = 0; fd < DEBUGGER_SCRIPT; fd++)
         dup2(c->terminal, fd);
     if (c->script == DEBUGGER_SCRIPT)

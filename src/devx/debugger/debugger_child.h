@@ -25,4 +25,7 @@ void debugger_child_add(struct debugger_child *c, const char *const *words, size
  * it goes when the parent does. Async-signal-safe. */
 void debugger_child_run(const struct debugger_child *c, int gate, pid_t parent) __attribute__((noreturn));
 
+/* Of a process that is about to become another program: all by default, none blocked. Async-signal-safe. */
+void debugger_child_reset_signals(void);
+
 #endif
