@@ -11,7 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,30 +96,13 @@ static yoke_error *app(int argc, char **argv)
 
 /* ---- two of them ---- */
 
-struct tree {
-    pid_t pid;
-    int fd;
-};
-
-static struct tree start(const char *debug)
+static struct measure_tree start(const char *debug)
 {
-    struct tree t;
-    int ends[2];
-    measure_must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "socketpair");
-    t.pid = fork();
-    measure_must(t.pid >= 0, "fork");
-    if (t.pid == 0) {
-        setenv("YOKE_DEBUG", debug, 1);
-        dup2(ends[1], STDIN_FILENO);
-        execl("/proc/self/exe", "bench_debug", "tree", NULL);
-        measure_must(0, "exec");
-    }
-    close(ends[1]);
-    t.fd = ends[0];
-    return t;
+    setenv("YOKE_DEBUG", debug, 1);
+    return measure_tree_start("bench_debug");
 }
 
-static double round_of(struct tree t)
+static double round_of(struct measure_tree t)
 {
     double ns = 0;
     measure_must(write(t.fd, "g", 1) == 1 && read(t.fd, &ns, sizeof ns) == sizeof ns, "a round of a tree");
@@ -131,7 +113,7 @@ static double round_of(struct tree t)
 static void play_pair(double *on, double *off)
 {
     double times[2][ROUNDS];
-    struct tree trees[2] = {start("1"), start("0")};
+    struct measure_tree trees[2] = {start("1"), start("0")};
     for (int i = 0; i < 2; i++)
         round_of(trees[i]);
     for (int i = 0; i < ROUNDS; i++)

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -152,29 +151,7 @@ static yoke_error *app(int argc, char **argv)
 
 /* ---- who looks at it ---- */
 
-struct tree {
-    pid_t pid;
-    int fd;
-};
-
-static struct tree start(void)
-{
-    struct tree t;
-    int ends[2];
-    measure_must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "socketpair");
-    t.pid = fork();
-    measure_must(t.pid >= 0, "fork");
-    if (t.pid == 0) {
-        dup2(ends[1], STDIN_FILENO);
-        execl("/proc/self/exe", "bench_dump", "tree", NULL);
-        measure_must(0, "exec");
-    }
-    close(ends[1]);
-    t.fd = ends[0];
-    return t;
-}
-
-static gaps gaps_of(struct tree t)
+static gaps gaps_of(struct measure_tree t)
 {
     gaps g = {0};
     measure_must(write(t.fd, "g", 1) == 1 && read(t.fd, &g, sizeof g) == sizeof g, "the gaps of a tree");
@@ -231,7 +208,7 @@ static void look_for(double ns)
     usleep((useconds_t)(ns / 1e3));
 }
 
-static void look(struct tree t)
+static void look(struct measure_tree t)
 {
     double times[ROUNDS], with[ROUNDS], without[ROUNDS], with_all[ROUNDS], without_all[ROUNDS];
     dump(t.pid);
@@ -262,7 +239,7 @@ int main(int argc, char **argv)
         return status;
     if (argc > 1)
         return yoke_main(argc, argv, app);
-    struct tree t = start();
+    struct measure_tree t = measure_tree_start("bench_dump");
     gaps_of(t);
     look(t);
     measure_peer_ended(t.fd, t.pid);

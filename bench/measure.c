@@ -198,3 +198,20 @@ void measure_peer_ended(int fd, pid_t pid)
     close(fd);
     measure_must(waitpid(pid, &status, 0) == pid && status == 0, "the plain peer");
 }
+
+struct measure_tree measure_tree_start(const char *program)
+{
+    struct measure_tree t;
+    int ends[2];
+    measure_must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "socketpair");
+    t.pid = fork();
+    measure_must(t.pid >= 0, "fork");
+    if (t.pid == 0) {
+        dup2(ends[1], STDIN_FILENO);
+        execl("/proc/self/exe", program, "tree", NULL);
+        measure_must(0, "exec");
+    }
+    close(ends[1]);
+    t.fd = ends[0];
+    return t;
+}

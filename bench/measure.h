@@ -55,6 +55,13 @@ YOKE_MUST_USE yoke_error *measure_plain(double (*plain)(const unsigned cores[2],
  * process where something fails; so do the two below. */
 int measure_peer(void (*peer)(int fd, void *arg), unsigned core, void *arg, pid_t *pid);
 void measure_peer_ended(int fd, pid_t pid);
+/* This program once more, as the root of a tree (its argument is "tree"), which is told and tells by its
+ * standard input, a socket. Its end: measure_peer_ended. */
+struct measure_tree {
+    pid_t pid;
+    int fd;
+};
+struct measure_tree measure_tree_start(const char *program);
 void measure_must(int fine, const char *what);
 
 #endif
