@@ -35,11 +35,11 @@ demo: build-all
 check: build-all
 	@tools/check $(BUILD)
 
-# The tests that have a person at a terminal.
+# The tests that have a person at a terminal. They mostly wait.
 SESSIONS = $(basename $(notdir $(shell grep -lE '^(from prompt|import pexpect)' tests/devx/test_*.py)))
 
 check-debug: build-all
-	@tools/check $(BUILD) --repeat $(REPEAT) $(SESSIONS)
+	@tools/check $(BUILD) --repeat $(REPEAT) --num-processes $$(($$(nproc) * 2)) $(SESSIONS)
 
 bench-setup:
 	@tools/setup bench

@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 
 import pexpect
 
@@ -126,4 +127,5 @@ def run_tests(scope, debugger="gdb"):
             print("ok %d - %s" % (number, name), flush=True)
         except (AssertionError, pexpect.ExceptionPexpect, OSError) as e:
             print("not ok %d - %s" % (number, name))
-            print("\n".join("# " + line for line in str(e).splitlines()), flush=True)
+            where = ["line %d of %s" % (at.lineno, at.name) for at in traceback.extract_tb(e.__traceback__)[1:]]
+            print("\n".join("# " + line for line in [", ".join(where), *str(e).splitlines()]), flush=True)

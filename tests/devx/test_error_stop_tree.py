@@ -195,6 +195,19 @@ def test_cfg_03_debugger_command():
             has(header, "mine: one two", "error: no luck with 44")
 
 
+def test_cfg_03_gdb_that_is_not_enough():
+    """One in which our Python does not begin, as without Python at all; and one in which it fails, when it has attached."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = os.path.join(folder, "my-gdb")
+        for fault in "import builtins; del builtins.exec", "gdb.events = None":
+            with open(script, "w") as f:
+                f.write(f'#!/bin/sh\nexec gdb -iex "python {fault}" "$@"\n')
+            os.chmod(script, 0o700)
+            said = Scene(PROGRAM, "child", {"YOKE_DEBUGGER": script}).end(1)
+            has(said, f"no debugger: {script} is no gdb of version 10 or later with Python", "caused by: no luck with 44")
+            assert not prompts(said) and "A debugging session" not in said, said
+
+
 def test_cfg_03_no_such_debugger():
     for command, text in (("no-such-debugger -x", "YOKE_DEBUGGER: there is no `no-such-debugger` in PATH; gdb is in the package `gdb`"),
                           ("/nonexistent/gdb", "YOKE_DEBUGGER: there is no `/nonexistent/gdb`; gdb is in the package `gdb`")):

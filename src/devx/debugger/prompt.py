@@ -1,5 +1,5 @@
 # What gdb does at the prompt of an actor that stopped. It is a part of the library, as a text: the root writes it, with a call
-# of begin(), into the script that gdb runs (devx/debugger/gdb_script.c). gdb 10 or later.
+# of begin(), into a file that gdb's Python runs (devx/debugger/gdb.c). gdb 10 or later.
 #
 # A stop is a call of the process' (yoke_pause and its kin) that waits for an answer. All that moves the process first lets it
 # go: it answers, and runs to where the call returns. Hooks rather than redefinitions: `c`, `fg` and `q` reach them too.
@@ -11,11 +11,12 @@
 import os
 import re
 import struct
+import traceback
 
 import gdb
 
 WAITING, GO_ON, QUIT = range(3)  # enum pause_answer
-NO_ATTACH = 91  # DEBUGGER_NO_ATTACH
+NO_ATTACH, NO_SCRIPT = 91, 92  # DEBUGGER_NO_ATTACH, that of devx/debugger/gdb.c
 STOP_BYTES = 64 << 10  # how far below `frame` a thread stops, at most: struct pause_request
 MOVES = "next", "step", "nexti", "stepi", "until", "finish", "jump", "signal"
 WATCHES = "watch", "rwatch", "awatch"
@@ -695,7 +696,7 @@ def attach(pid):
     quietly("handle SIGCONT nostop noprint pass")
 
 
-def begin(actor, task, pid, owed, crashed, **stop):
+def open_prompt(actor, task, pid, owed, crashed, **stop):
     attach(pid)
     stop = Stop(**stop)
     stop.stand()
@@ -713,4 +714,14 @@ def begin(actor, task, pid, owed, crashed, **stop):
     gdb.events.before_prompt.connect(session.before_prompt)
     gdb.prompt_hook = session.prompt
     stop.show(actor, task)
-    gdb.set_convenience_variable("yoke_ready", 1)
+
+
+def begin(**call):
+    """gdb's next command after this script would leave it (devx/debugger/gdb.c)."""
+    try:
+        open_prompt(**call)
+    except Exception:
+        traceback.print_exc()
+        quietly("set confirm off")
+        gdb.execute(f"quit {NO_SCRIPT}")
+    Part("yoke-no-prompt", lambda status: None)
