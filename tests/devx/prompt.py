@@ -108,7 +108,7 @@ def wait_till_gone(pid):
         try:
             with open("/proc/%d/stat" % pid) as f:
                 return ") Z " in f.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # before it was opened, or afterwards
             return True
 
     wait_till(gone, "the end of process %d" % pid)

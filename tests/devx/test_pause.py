@@ -13,7 +13,7 @@ import time
 
 import pexpect
 
-from prompt import run_tests
+from prompt import run_tests, wait_till_gone
 
 PROGRAM = sys.argv[1]
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pause_program.c")
@@ -194,20 +194,6 @@ def child_named(pid, name):
 
 def debugger_of(p):
     return child_named(p.pid, "gdb")
-
-
-def wait_till_gone(pid):
-    """A zombie that another has to reap is gone."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            with open("/proc/%d/stat" % pid) as f:
-                if ") Z " in f.read():
-                    return
-        except FileNotFoundError:
-            return
-        time.sleep(0.05)
-    raise AssertionError("process %d is alive" % pid)
 
 
 def test_killed_debugger():
