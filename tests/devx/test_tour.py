@@ -30,9 +30,10 @@ SCREEN = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 # What differs from run to run, and has to be the same within one: processes and addresses.
 PIDS = re.compile(r"(?:(?:\bpid|\bprocess|\bthread|^\[\d+\]) |\w\[|^(?:this|child|parent) +\S+ +)(\d+)\b", re.M)
 SAME = r"0x[0-9a-f]{8,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-# What differs, and is what it is: times; which of the library's frames and lines it is, which its compiler decides; and
-# how wide a column is, which those decide.
-FREE = [(r"\d+\.\d{3} s\b", r"\d+\.\d{3} s"), (r"\d\d:\d\d:\d\d\.\d{3}\b", r"\d\d:\d\d:\d\d\.\d{3}"),
+# What differs, and is what it is: whether the far side has sent something just now; times; which of the library's frames and
+# lines it is, which its compiler decides; and how wide a column is, which those decide.
+FREE = [(r"(?<= channel) +waits for \d+\.\d{3} s\b", r" +(?:waits for \d+\.\d{3} s|ready)"),
+        (r"\d+\.\d{3} s\b", r"\d+\.\d{3} s"), (r"\d\d:\d\d:\d\d\.\d{3}\b", r"\d\d:\d\d:\d\d\.\d{3}"),
         (r"#\d+ +(?=0x)", r"#\d+ +"), (r"(?<=src/)(?P<file>(?:\w+/)+\w+\.c):\d+", None), (r"(?<=\S) {2,}", " {2,}")]
 
 
@@ -98,11 +99,11 @@ class Shell(Scene):
             time.sleep(0.3)
 
     def wait_for(self, prompt, lines):
-        """Till all of these lines have come, and the prompt below."""
+        """Till all of these lines have come, and the prompt below, with its blank: a ctrl-c ahead of that would take its place."""
         pattern, deadline = pattern_of(seen(lines)), time.monotonic() + LIMIT
         while True:
             now = self.lines()
-            if now[-1] == prompt and pattern.fullmatch("\n".join(seen(now[:-1]))):
+            if now[-1] == prompt and SCREEN.sub("", self.said).endswith(" ") and pattern.fullmatch("\n".join(seen(now[:-1]))):
                 return
             assert time.monotonic() < deadline, difference(seen(lines) + [prompt], seen(now[:-1]) + now[-1:])
             self.read()
