@@ -365,9 +365,7 @@ void context_cancel_served(struct yoke_context *ctx, const yoke_uid *canceller, 
 
 yoke_error *yoke_context_cancel(yoke_context *ctx)
 {
-    yoke_task *task = task_here();
-    if (!task)
-        return task_outside("yoke_context_cancel");
+    YOKE_TRY(context_expect("yoke_context_cancel", "context", ctx));
     if (ctx->closed)
         return NULL;
     bool nothing = context_answer(ctx, DIALOG_CALLS_CANCEL) == DIALOG_NOTHING;
@@ -378,7 +376,7 @@ yoke_error *yoke_context_cancel(yoke_context *ctx)
         context_cancel_served(ctx, &ctx->peer->actor->uid, (struct text_view){0});
         return NULL;
     }
-    ctx->cancel_by_owner |= task == ctx->owner;
+    ctx->cancel_by_owner |= task_here() == ctx->owner;
     context_enter(ctx);
     context_cancel_and_wait(ctx, NULL);
     return context_leave(ctx, NULL);
@@ -522,8 +520,7 @@ static yoke_error *take_result(struct yoke_context *ctx, void *result)
 
 yoke_error *yoke_context_result(yoke_context *ctx, void *result)
 {
-    if (!task_here())
-        return task_outside("yoke_context_result");
+    YOKE_TRY(context_expect("yoke_context_result", "context", ctx));
     zero_result(ctx, result);
     YOKE_TRY(context_may(ctx, DIALOG_CALLS_RESULT));
     context_enter(ctx);
@@ -659,8 +656,7 @@ void yoke_context_set_unchecked(yoke_context *ctx, bool unchecked)
 
 yoke_error *yoke_context_started(yoke_context *ctx, const void *value)
 {
-    if (!task_here())
-        return task_outside("yoke_context_started");
+    YOKE_TRY(context_expect("yoke_context_started", "context", ctx));
     YOKE_TRY(context_may(ctx, DIALOG_CALLS_STARTED));
     struct buffer payload = BUFFER_EMPTY;
     yoke_error *e = record_encode_with(&payload, ctx->endpoint->started, value, "started", ctx->unchecked);

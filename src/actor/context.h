@@ -160,6 +160,9 @@ enum dialog_standing context_standing(const struct yoke_context *ctx);
 enum dialog_answer context_answer(const struct yoke_context *ctx, enum dialog_call call);
 /* The error that the table has for a call of this side's, or NULL. */
 YOKE_MUST_USE yoke_error *context_may(struct yoke_context *ctx, enum dialog_call call);
+/* For a public call that takes that handle ("context", "stream"): YOKE_USAGE outside of tasks, and if it is
+ * NULL. */
+YOKE_MUST_USE yoke_error *context_expect(const char *call, const char *what, const void *handle);
 /* The error for both sides when the queue is full. */
 yoke_error *context_overrun(const struct yoke_context *ctx);
 /* Sets who cancelled it, as this side sees it. */

@@ -81,8 +81,7 @@ yoke_error *yoke_stream_subscribe(yoke_stream *stream, yoke_stream_subscriber *s
 {
     s->fanout = NULL;
     s->end.broadcast = NULL;
-    if (!task_here())
-        return task_outside("yoke_stream_subscribe");
+    YOKE_TRY(context_expect("yoke_stream_subscribe", "stream", stream));
     struct yoke_context *ctx = stream_context(stream);
     YOKE_TRY(stream_check_reading(ctx));
     if (!ctx->stream.fanout)

@@ -102,3 +102,10 @@ yoke_error *context_may(struct yoke_context *ctx, enum dialog_call call)
     }
     return NULL;
 }
+
+yoke_error *context_expect(const char *call, const char *what, const void *handle)
+{
+    if (!task_here())
+        return task_outside(call);
+    return handle ? NULL : yoke_raise(&YOKE_USAGE, "%s: no %s", call, what);
+}

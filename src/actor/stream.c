@@ -55,8 +55,7 @@ void stream_begin(struct yoke_context *ctx, const yoke_stream_options *options)
 yoke_error *yoke_stream_open(yoke_context *ctx, yoke_stream **stream, const yoke_stream_options *options)
 {
     *stream = NULL;
-    if (!task_here())
-        return task_outside("yoke_stream_open");
+    YOKE_TRY(context_expect("yoke_stream_open", "context", ctx));
     YOKE_TRY(context_may(ctx, DIALOG_CALLS_STREAM_OPEN));
     if (options && options->backpressure)
         YOKE_TRY(credit_count(ctx));
@@ -118,8 +117,7 @@ static yoke_error *send_item(struct yoke_context *ctx, const void *item)
 
 yoke_error *yoke_send(yoke_stream *stream, const void *item)
 {
-    if (!task_here())
-        return task_outside("yoke_send");
+    YOKE_TRY(context_expect("yoke_send", "stream", stream));
     struct yoke_context *ctx = stream_context(stream);
     context_enter(ctx);
     return context_leave(ctx, send_item(ctx, item));
@@ -238,8 +236,7 @@ static yoke_error *receive(struct yoke_context *ctx, void *item, bool wait)
 
 yoke_error *yoke_recv(yoke_stream *stream, void *item)
 {
-    if (!task_here())
-        return task_outside("yoke_recv");
+    YOKE_TRY(context_expect("yoke_recv", "stream", stream));
     struct yoke_context *ctx = stream_context(stream);
     context_enter(ctx);
     return context_leave(ctx, receive(ctx, item, true));
@@ -247,6 +244,7 @@ yoke_error *yoke_recv(yoke_stream *stream, void *item)
 
 yoke_error *yoke_recv_nowait(yoke_stream *stream, void *item)
 {
+    YOKE_TRY(context_expect("yoke_recv_nowait", "stream", stream));
     return receive(stream_context(stream), item, false);
 }
 

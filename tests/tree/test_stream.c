@@ -962,6 +962,30 @@ static void test_a_full_queue_does_not_hold_up_a_cancel(void **state)
     assert_success(tree_with_child("ends", overrun_and_cancel, NULL));
 }
 
+/* ---- misuse ---- */
+
+static yoke_error *use_null_handles(struct scene *s)
+{
+    (void)s;
+    yoke_stream *stream;
+    yoke_stream_subscriber reader;
+    amount item;
+    EXPECT(yoke_context_started(NULL, NULL), &YOKE_USAGE, "yoke_context_started: no context");
+    EXPECT(yoke_context_result(NULL, NULL), &YOKE_USAGE, "yoke_context_result: no context");
+    EXPECT(yoke_context_cancel(NULL), &YOKE_USAGE, "yoke_context_cancel: no context");
+    EXPECT(yoke_stream_open(NULL, &stream, NULL), &YOKE_USAGE, "yoke_stream_open: no context");
+    CHECK(!stream);
+    EXPECT(yoke_send(NULL, &item), &YOKE_USAGE, "yoke_send: no stream");
+    EXPECT(yoke_recv(NULL, &item), &YOKE_USAGE, "yoke_recv: no stream");
+    EXPECT(yoke_recv_nowait(NULL, &item), &YOKE_USAGE, "yoke_recv_nowait: no stream");
+    EXPECT(yoke_stream_subscribe(NULL, &reader, NULL), &YOKE_USAGE, "yoke_stream_subscribe: no stream");
+    return yoke_context_close(NULL, yoke_stream_close(NULL, NULL));
+}
+static void test_null_handles(void **state)
+{
+    assert_success(tree_with_child("ends", use_null_handles, NULL));
+}
+
 TREE_MAIN(TEST(test_str_01_02_20_ping_pong_till_the_parent_closes),
           TEST(test_str_07_08_10_14_the_end_comes_after_what_was_sent),
           TEST(test_str_19_child_closes_at_once), TEST(test_str_20_the_far_loop_ends_without_a_stream_here),
@@ -977,4 +1001,4 @@ TREE_MAIN(TEST(test_str_01_02_20_ping_pong_till_the_parent_closes),
           TEST(test_str_34_a_peer_that_does_not_read), TEST(test_ovr_02_child_without_a_stream),
           TEST(test_ovr_03_parent_without_a_stream), TEST(test_ovr_04_exactly_the_buffer),
           TEST(test_ovr_05_overruns_where_they_are_allowed),
-          TEST(test_a_full_queue_does_not_hold_up_a_cancel))
+          TEST(test_a_full_queue_does_not_hold_up_a_cancel), TEST(test_null_handles))
