@@ -1,12 +1,18 @@
 #include "devx/debugger/terminal.h"
 
+#include "task/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { SAY_MS = 20, RETRY_NS = 100000 };
 
 static int open_controlling(int flags)
 {
@@ -82,10 +88,31 @@ static void draw_again(pid_t debugger)
         kill(debugger, SIGWINCH);
 }
 
+/*
+ * Not blocking: stopped by ctrl-s the terminal would keep the root waiting. But it refuses (EAGAIN) also while
+ * another's write goes on, such as that of a debugger that draws its prompt: so there may be room, and no way
+ * in. True: some of it has been written.
+ */
+static bool write_soon(int fd, const char *text, size_t size)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    int64_t end = clock_real() + YOKE_MS(SAY_MS);
+    size_t written = 0;
+    for (;;) {
+        ssize_t n = write(fd, text + written, size - written);
+        written += n > 0 ? (size_t)n : 0;
+        int64_t left = end - clock_real();
+        if (written == size || (n < 0 && errno != EAGAIN && errno != EINTR) || left <= 0)
+            return written;
+        if (poll(&room, 1, (int)(left / YOKE_MS(1)) + 1) == 1)
+            nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
+    }
+}
+
 void terminal_say(pid_t debugger, const char *fmt, ...)
 {
     char line[512] = "\r\n";
-    int fd = open_controlling(O_NONBLOCK); /* stopped by ctrl-s it would keep the root waiting */
+    int fd = open_controlling(O_NONBLOCK);
     if (fd < 0)
         return;
     va_list args;
@@ -100,9 +127,9 @@ void terminal_say(pid_t debugger, const char *fmt, ...)
     line[3 + size] = '\n';
     sigset_t old;
     block_ttou(&old);
-    ssize_t ignored = write(fd, line, size + 4);
+    bool is_said = write_soon(fd, line, size + 4);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     close(fd);
-    if (ignored > 0)
+    if (is_said)
         draw_again(debugger);
 }

@@ -24,7 +24,7 @@ YOKE_MUST_USE yoke_error *terminal_lend(const struct terminal *t, pid_t group);
 bool terminal_give(const struct terminal *t, pid_t group);
 void terminal_take_back(const struct terminal *t);
 /* Writes one line on the terminal, if there is one, whoever has it; `debugger` (0: none) draws its prompt
- * anew. */
+ * anew. On one that takes nothing for 20 ms it is lost. */
 void terminal_say(pid_t debugger, const char *fmt, ...) YOKE_PRINTF(2, 3);
 
 #endif
