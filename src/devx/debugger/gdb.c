@@ -10,9 +10,11 @@
 /* The status that gdb leaves with when it could not run the script: a gdb without Python knows
  * `yoke-no-prompt` only as what it was named here, one that has come to the prompt as a command that does
  * nothing. */
-#define NO_SCRIPT   92
-#define TEXT_OF_(x) #x
-#define TEXT_OF(x)  TEXT_OF_(x)
+#define NO_SCRIPT           92
+#define LEAVE_WITH_(status) "yoke-no-prompt " #status
+#define LEAVE_WITH(status)  LEAVE_WITH_(status)
+
+static const char leave[] = LEAVE_WITH(NO_SCRIPT);
 
 /* Servers are not asked for debug information. */
 static void add_arguments(struct debugger_child *c)
@@ -25,7 +27,7 @@ static void add_arguments(struct debugger_child *c)
                                 "-ex",
                                 "python exec(open('/proc/self/fd/3').read(), {'__name__': 'yoke'})",
                                 "-ex",
-                                "yoke-no-prompt " TEXT_OF(NO_SCRIPT)};
+                                leave};
     debugger_child_add(c, (const char *const *)c->command->words, c->command->count);
     debugger_child_add(c, ours, sizeof ours / sizeof *ours);
 }
