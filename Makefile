@@ -38,8 +38,9 @@ check: build-all
 # The tests that have a person at a terminal. They mostly wait.
 SESSIONS = $(basename $(notdir $(shell grep -lE '^(from prompt|import pexpect)' tests/devx/test_*.py)))
 
+check-debug: export MESON_TESTTHREADS = $(shell echo $$(($$(nproc) * 2)))
 check-debug: build-all
-	@tools/check $(BUILD) --repeat $(REPEAT) --num-processes $$(($$(nproc) * 2)) $(SESSIONS)
+	@tools/check $(BUILD) --repeat $(REPEAT) $(SESSIONS)
 
 bench-setup:
 	@tools/setup bench
