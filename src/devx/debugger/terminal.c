@@ -89,9 +89,9 @@ static void draw_again(pid_t debugger)
 }
 
 /*
- * Not blocking: stopped by ctrl-s the terminal would keep the root waiting. But it refuses (EAGAIN) also while
- * another's write goes on, such as that of a debugger that draws its prompt: so there may be room, and no way
- * in. True: some of it has been written.
+ * Not blocking: stopped by ctrl-s the terminal would keep the root waiting. But it refuses (EAGAIN) also
+ * while another's write goes on, such as that of a debugger that draws its prompt: so there may be room, and
+ * no way in. True: some of it has been written.
  */
 static bool write_soon(int fd, const char *text, size_t size)
 {
