@@ -430,8 +430,8 @@ YOKE_MUST_USE yoke_error *yoke_portal_close(yoke_portal *portal, yoke_error *e);
  * (yoke_context_started). The body is inside of the context's scope: when the far task fails, the body's
  * blocking calls return YOKE_CANCELLED and close returns the far error.
  *
- * Calls below that return an error return YOKE_USAGE outside of tasks, and for a context or stream that is
- * NULL; the two closes take NULL for nothing to close.
+ * Calls below that return an error return YOKE_USAGE outside of tasks (but for yoke_recv_nowait), and for a
+ * context or stream that is NULL; the two closes take NULL for nothing to close.
  */
 /* yoke_context_open(portal, ctx, endpoint, args, started) */
 #define yoke_context_open(...) yoke_context_open_at(__FILE__, __LINE__, __VA_ARGS__, NULL)

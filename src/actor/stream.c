@@ -244,7 +244,8 @@ yoke_error *yoke_recv(yoke_stream *stream, void *item)
 
 yoke_error *yoke_recv_nowait(yoke_stream *stream, void *item)
 {
-    YOKE_TRY(context_expect("yoke_recv_nowait", "stream", stream));
+    if (!stream)
+        return yoke_raise(&YOKE_USAGE, "yoke_recv_nowait: no stream");
     return receive(stream_context(stream), item, false);
 }
 

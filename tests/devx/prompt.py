@@ -94,14 +94,14 @@ def pid_of(scene, name):
     return found[0]
 
 
-def wait_till(condition, what):
-    deadline = time.monotonic() + LIMIT
+def wait_till(condition, what, seconds=LIMIT):
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "never: " + what
         time.sleep(0.01)
 
 
-def wait_till_gone(pid):
+def wait_till_gone(pid, seconds=LIMIT):
     """A zombie that another has to reap is gone."""
 
     def gone():
@@ -111,7 +111,7 @@ def wait_till_gone(pid):
         except (FileNotFoundError, ProcessLookupError):  # before it was opened, or afterwards
             return True
 
-    wait_till(gone, "the end of process %d" % pid)
+    wait_till(gone, "the end of process %d" % pid, seconds)
 
 
 def run_tests(scope, debugger="gdb"):

@@ -217,7 +217,7 @@ def test_killed_root_takes_gdb_along():
     root = child_named(p.pid, "devx-pause")
     gdb = child_named(root, "gdb")
     os.kill(root, signal.SIGKILL)
-    wait_till_gone(gdb)
+    wait_till_gone(gdb, 5)
     p.close(force=True)
 
 
