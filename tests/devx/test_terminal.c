@@ -3,7 +3,6 @@
 
 #include "devx/debugger/terminal.h"
 
-#include <fcntl.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,10 +29,9 @@ static void say_lines(void)
         terminal_say(0, "line %d", i);
     kill(writer, SIGKILL);
     waitpid(writer, NULL, 0);
-    _exit(0);
 }
 
-/* Of the lines that have come, at the end of `said`. Returns how many bytes of it are looked at. */
+/* Moves on *next, the number of the line that is due. Returns how many bytes stand behind the last one. */
 static size_t count_lines(const char *said, int *next)
 {
     const char *at = said;
@@ -45,7 +43,7 @@ static size_t count_lines(const char *said, int *next)
     return strlen(said);
 }
 
-/* All that it says. What is not needed any more makes place. */
+/* Till its other end is closed. What has been looked at makes place. */
 static int lines_said_on(int master)
 {
     char *said = malloc(SAID_BYTES);
@@ -63,37 +61,39 @@ static int lines_said_on(int master)
     return next;
 }
 
-static void test_nothing_is_lost_while_another_writes(void **state)
+/* A process says so many lines on a terminal of its own. */
+static void expect_lines(void (*say)(void), int count)
 {
-    int master;
-    pid_t pid = forkpty(&master, NULL, NULL, NULL);
-    assert_true(pid >= 0);
-    if (pid == 0)
-        say_lines();
-    assert_int_equal(lines_said_on(master), LINES);
-    close(master);
-    int status;
-    assert_true(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
-/* By ctrl-s. */
-static void test_a_stopped_terminal_is_not_waited_for(void **state)
-{
-    int master;
+    int master, status;
     pid_t pid = forkpty(&master, NULL, NULL, NULL);
     assert_true(pid >= 0);
     if (pid == 0) {
-        alarm(10);
-        tcflow(STDOUT_FILENO, TCOOFF);
-        terminal_say(0, "lost");
-        tcflow(STDOUT_FILENO, TCOON);
-        terminal_say(0, "line 0");
+        say();
         _exit(0);
     }
-    assert_int_equal(lines_said_on(master), 1);
+    assert_int_equal(lines_said_on(master), count);
     close(master);
-    int status;
     assert_true(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void test_nothing_is_lost_while_another_writes(void **state)
+{
+    expect_lines(say_lines, LINES);
+}
+
+/* By ctrl-s. */
+static void say_when_stopped(void)
+{
+    alarm(10);
+    tcflow(STDOUT_FILENO, TCOOFF);
+    terminal_say(0, "lost");
+    tcflow(STDOUT_FILENO, TCOON);
+    terminal_say(0, "line 0");
+}
+
+static void test_a_stopped_terminal_is_not_waited_for(void **state)
+{
+    expect_lines(say_when_stopped, 1);
 }
 
 HARNESS_MAIN(TEST(test_nothing_is_lost_while_another_writes), TEST(test_a_stopped_terminal_is_not_waited_for))

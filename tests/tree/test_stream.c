@@ -966,7 +966,6 @@ static void test_a_full_queue_does_not_hold_up_a_cancel(void **state)
 
 static yoke_error *use_null_handles(struct scene *s)
 {
-    (void)s;
     yoke_stream *stream;
     yoke_stream_subscriber reader;
     amount item;
